@@ -1,0 +1,43 @@
+.DEFAULT_GOAL := help
+.PHONY: help up test lint types migrate spec bench check browser cov format
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: ## Start everything: embedded servers, migrations, API and worker
+	uv run flask up
+
+test: ## Run the tests, all but the browser's
+	uv run pytest
+
+lint: ## Check style, formatting and import contracts
+	uv run ruff check
+	uv run ruff format --check
+	uv run lint-imports
+
+types: ## Check the types
+	uv run mypy
+
+migrate: ## Bring the database to the newest revision
+	uv run flask db upgrade
+
+spec: ## Write docs/openapi.json from the code
+	uv run flask spec
+
+bench: ## Run the load programs
+	uv run --group bench python -m bench
+
+check: lint types ## Run every check that is not a test, as CI does
+	uv run bandit --quiet --configfile pyproject.toml --recursive api
+	uv run hadolint Dockerfile
+	uv run flask spec --check
+
+browser: ## Run the tests that drive Chromium
+	uv run pytest -m browser
+
+cov: ## Run the tests and demand 95 % branch coverage
+	uv run pytest --cov
+
+format: ## Format the code and fix what can be fixed
+	uv run ruff format
+	uv run ruff check --fix

@@ -1,0 +1,135 @@
+"""The application factory."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from flask import Flask
+
+import api as api_package
+from api import logs
+from api.auth import tokens
+from api.auth.cli import keys
+from api.auth.routes import blp as auth
+from api.config import Settings
+from api.demo.cli import demo
+from api.extensions import cors, db, limiter, migrate
+from api.health.routes import blp as health
+from api.items.routes import blp as items
+from api.jobs.cli import worker
+from api.locations.routes import blp as locations
+from api.orders.routes import blp as orders
+from api.orders.service import Currency
+from api.rest import docs, problems, requests
+from api.rest.cli import spec
+from api.rest.smorest import Api
+from api.rest.strict_json import StrictJSONProvider
+from api.stock.cli import stock as stock_commands
+from api.stock.routes import availability_blp as availability
+from api.stock.routes import blp as stock
+from api.users.cli import users as user_commands
+from api.users.routes import blp as users
+
+if TYPE_CHECKING:
+    from api.rest.smorest import Blueprint
+
+RESOURCES: tuple[Blueprint, ...] = (auth, users, items, availability, locations, stock, orders)
+EXPOSED_HEADERS = ["ETag", "Idempotency-Replayed", "Link", "Location", "Retry-After", "X-Request-ID"]
+REDIS_TIMEOUTS = {"socket_connect_timeout": 0.2, "socket_timeout": 0.2}
+COMMANDS = (worker, keys, demo, spec, stock_commands, user_commands)
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """Build the application from its settings, or from the environment."""
+    settings = settings or Settings.load()
+    logs.configure(settings)
+    app = Flask(__name__)
+    configure(app, settings)
+    bind_extensions(app, settings)
+    register_hooks(app)
+    mount_resources(app, settings)
+    register_commands(app)
+    return app
+
+
+def configure(app: Flask, settings: Settings) -> None:
+    """Put the settings where Flask and its extensions look for them."""
+    app.json = StrictJSONProvider(app)
+    app.url_map.strict_slashes = False
+    app.extensions["stockroom"] = settings
+    app.extensions["currency"] = Currency(settings.currency, settings.currency_places)
+    app.config.from_mapping(flask_config(settings))
+
+
+def bind_extensions(app: Flask, settings: Settings) -> None:
+    """Bind every extension to the application."""
+    db.init_app(app)
+    migrate.init_app(app, db)
+    tokens.init_app(app, settings)
+    limiter.init_app(app)
+    cors.init_app(app, origins=list(settings.cors_origins), expose_headers=EXPOSED_HEADERS, max_age=600)
+
+
+def register_hooks(app: Flask) -> None:
+    """Give every request its id, its log line and its headers, and every failure the envelope."""
+    requests.init_app(app)
+    problems.init_app(app)
+
+
+def mount_resources(app: Flask, settings: Settings) -> None:
+    """Register every blueprint, and the pages that document them."""
+    api = Api(app)
+    for resource in RESOURCES:
+        api.mount(resource)
+    api.register_blueprint(health)
+    docs.init_app(app, api, pages=settings.docs_enabled)
+
+
+def register_commands(app: Flask) -> None:
+    """Register every `flask` command but `up`, which needs no application."""
+    for command in COMMANDS:
+        app.cli.add_command(command)
+
+
+def flask_config(settings: Settings) -> dict[str, Any]:
+    """Translate the settings into the names Flask and its extensions use."""
+    timeouts = {
+        "statement_timeout": settings.database_statement_timeout_ms,
+        "lock_timeout": settings.database_lock_timeout_ms,
+        "idle_in_transaction_session_timeout": settings.database_idle_timeout_ms,
+    }
+    return {
+        "API_TITLE": "Stockroom",
+        "API_VERSION": "v1",
+        "API_SPEC_OPTIONS": {"info": {"description": api_manual(), "license": {"name": "MIT"}}},
+        "OPENAPI_VERSION": "3.1.0",
+        "MAX_CONTENT_LENGTH": settings.max_request_bytes,
+        "MAX_FORM_MEMORY_SIZE": settings.max_request_bytes,
+        "TRUSTED_HOSTS": list(settings.trusted_hosts) or None,
+        "SQLALCHEMY_DATABASE_URI": settings.sqlalchemy_url,
+        "SQLALCHEMY_ENGINE_OPTIONS": {
+            "pool_size": settings.database_pool_size,
+            "max_overflow": 0,
+            "pool_timeout": settings.database_pool_timeout_seconds,
+            "pool_pre_ping": True,
+            "hide_parameters": True,
+            "connect_args": {
+                "connect_timeout": 3,
+                "keepalives_idle": 30,
+                "keepalives_interval": 10,
+                "keepalives_count": 3,
+                "application_name": "stockroom",
+                "options": " ".join(f"-c {name}={value}" for name, value in timeouts.items()) + " -c timezone=UTC",
+            },
+        },
+        "RATELIMIT_STORAGE_URI": settings.redis_url or "memory://",
+        "RATELIMIT_STORAGE_OPTIONS": REDIS_TIMEOUTS if settings.redis_url else {},
+        "RATELIMIT_IN_MEMORY_FALLBACK_ENABLED": settings.redis_url is not None,
+        "RATELIMIT_IN_MEMORY_FALLBACK": [],
+    }
+
+
+def api_manual() -> str:
+    """The package's docstring, which opens the API documentation."""
+    return inspect.getdoc(api_package) or ""

@@ -1,0 +1,45 @@
+"""The shapes of logging in."""
+
+from __future__ import annotations
+
+from marshmallow import fields
+
+from api.rest.fields import Email, OneOf, SafeString, Secret, StrictInteger
+from api.rest.schemas import ResponseSchema, Schema
+
+TOKEN = {"description": "Send it as Authorization: Bearer …", "example": "eyJhbGciOiJSUzI1NiIsImtpZCI6Ij…"}
+
+
+class CredentialsSchema(Schema):
+    """A username, which is an e-mail address, and a password."""
+
+    username = Email(required=True, metadata={"description": "The account's e-mail.", "example": "ada@example.com"})
+    password = Secret(required=True, metadata={"description": "The password.", "example": "correct horse battery"})
+
+
+class PasswordGrantSchema(CredentialsSchema):
+    """The OAuth 2 password form (RFC 6749 section 4.3.2), as Swagger UI's Authorize button sends it."""
+
+    grant_type = SafeString(
+        validate=[OneOf(["password"])], metadata={"description": "Always `password`.", "example": "password"}
+    )
+    scope = fields.String(metadata={"description": "Ignored: a role decides.", "example": "items:read"})
+    client_id = fields.String(metadata={"description": "Ignored.", "example": ""})
+    client_secret = fields.String(metadata={"description": "Ignored.", "example": ""})
+
+
+class RefreshSchema(Schema):
+    """A refresh token."""
+
+    refresh_token = SafeString(
+        required=True, max_length=200, metadata={"description": "The newest one.", "example": "0198c1f0-….kq0…"}
+    )
+
+
+class TokenSchema(ResponseSchema):
+    """A pair of tokens (RFC 6749 section 5.1)."""
+
+    access_token = SafeString(metadata=TOKEN)
+    refresh_token = SafeString(metadata={"description": "Good once, for the next pair.", "example": "0198c1f0-….kq0…"})
+    token_type = SafeString(metadata={"description": "Always `Bearer`.", "example": "Bearer"})
+    expires_in = StrictInteger(metadata={"description": "Life of the access token in seconds.", "example": 600})

@@ -1,0 +1,76 @@
+"""Access tokens: RS256, ten minutes, bound to a login that is looked up on every request (RFC 9068, RFC 8725)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from flask import current_app
+from flask_jwt_extended import create_access_token
+
+from api.auth import service
+from api.auth.keys import KeyRing
+from api.extensions import db, jwt
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from api.config import Settings
+    from api.core.caller import Caller
+
+ALGORITHM = "RS256"
+TOKEN_TYPE = "at+jwt"  # noqa: S105  # the media type of RFC 9068, not a password
+REQUIRED_CLAIMS = frozenset({"exp", "iat", "jti", "iss", "aud", "sub", "sid", "type"})
+LEEWAY_SECONDS = 30
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Tell flask-jwt-extended what a token of ours looks like; keys are parsed when first needed."""
+    app.config.update(
+        JWT_ALGORITHM=ALGORITHM,
+        JWT_DECODE_ALGORITHMS=[ALGORITHM],
+        JWT_TOKEN_LOCATION=["headers"],
+        JWT_ACCESS_TOKEN_EXPIRES=timedelta(seconds=settings.access_token_seconds),
+        JWT_DECODE_LEEWAY=LEEWAY_SECONDS,
+        JWT_ENCODE_ISSUER=settings.jwt_issuer,
+        JWT_DECODE_ISSUER=settings.jwt_issuer,
+        JWT_ENCODE_AUDIENCE=settings.jwt_audience,
+        JWT_DECODE_AUDIENCE=settings.jwt_audience,
+    )
+    app.extensions["key_ring"] = KeyRing(settings.keys_dir)
+    jwt.init_app(app)
+
+
+def issue(user_id: UUID, session_id: UUID) -> str:
+    """Sign an access token for a login; it says who and which login, nothing else."""
+    header = {"kid": _ring().signing_kid, "typ": TOKEN_TYPE}
+    return create_access_token(str(user_id), additional_claims={"sid": str(session_id)}, additional_headers=header)
+
+
+def _ring() -> KeyRing:
+    ring: KeyRing = current_app.extensions["key_ring"]
+    return ring
+
+
+@jwt.encode_key_loader
+def _signing_key(_: Any) -> Any:
+    return _ring().signing_key
+
+
+@jwt.decode_key_loader
+def _verifying_key(header: dict[str, Any], _: dict[str, Any]) -> Any:
+    if header.get("alg") != ALGORITHM or header.get("typ") != TOKEN_TYPE or "crit" in header:
+        raise KeyError(header.get("typ"))
+    return _ring().public_key(header.get("kid"))
+
+
+@jwt.token_verification_loader
+def _claims_are_ours(_: dict[str, Any], claims: dict[str, Any]) -> bool:
+    longest = current_app.config["JWT_ACCESS_TOKEN_EXPIRES"].total_seconds()
+    return claims.keys() >= REQUIRED_CLAIMS and claims["exp"] - claims["iat"] <= longest
+
+
+@jwt.user_lookup_loader
+def _caller(_: dict[str, Any], claims: dict[str, Any]) -> Caller | None:
+    return service.caller_of(db.session(), user_id=UUID(claims["sub"]), session_id=UUID(claims["sid"]))

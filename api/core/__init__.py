@@ -1,0 +1,1 @@
+"""What everything else stands on. Knows no Flask and no marshmallow."""

@@ -1,0 +1,22 @@
+"""How news travels upwards: a domain records what happened, others read the feed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from api.events import repository
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from sqlalchemy.orm import Session
+
+    from api.core.caller import Caller
+
+
+def record(session: Session, type_: str, subject_id: UUID, data: dict[str, Any], *, by: Caller) -> None:
+    """Say what happened, in the transaction in which it happened; a rolled-back change leaves no event.
+
+    `type_` is `subject.past_participle`, as in `order.placed`; `data` must be representable in JSON.
+    """
+    repository.add(session, type_, subject_id, data, by=by)

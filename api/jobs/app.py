@@ -1,0 +1,46 @@
+"""The task queue: rows in PostgreSQL, so that a task can be enqueued in the transaction of its cause."""
+
+from __future__ import annotations
+
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+import procrastinate
+from sqlalchemy.engine import make_url
+
+from api.extensions import db
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flask import Flask
+    from sqlalchemy.orm import Session
+
+tasks = procrastinate.Blueprint()
+"""Where tasks are declared; a worker's queue application takes them all."""
+
+NAMESPACE = "stockroom"
+
+
+def periodic(cron: str) -> Callable[[Callable[[Session], object]], Any]:
+    """Declare work that one of the workers does whenever `cron` (UTC) says, in a transaction of its own."""
+
+    def decorator(work: Callable[[Session], object]) -> Any:
+        @wraps(work)
+        def run(timestamp: int) -> None:
+            with tasks.flask_app.app_context(), db.session.begin():  # type: ignore[attr-defined]  # set by queue_app
+                work(db.session())
+
+        return tasks.periodic(cron=cron)(tasks.task(name=work.__name__, queueing_lock=work.__name__)(run))
+
+    return decorator
+
+
+def queue_app(app: Flask) -> procrastinate.App:
+    """Build the queue application of a worker process, with every declared task."""
+    url = make_url(app.extensions["stockroom"].sqlalchemy_url).set(drivername="postgresql")
+    connector = procrastinate.PsycopgConnector(conninfo=url.render_as_string(hide_password=False))
+    queue = procrastinate.App(connector=connector)
+    tasks.flask_app = app  # type: ignore[attr-defined]  # tasks run outside any request and need their application
+    queue.add_tasks_from(tasks, namespace=NAMESPACE)
+    return queue

@@ -1,0 +1,17 @@
+"""The housekeeping every installation needs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from api.jobs.app import periodic
+from api.rest import idempotency
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+
+@periodic("7 * * * *")
+def forget_idempotency_keys(session: Session) -> None:
+    """Forget answers kept for longer than 24 hours."""
+    idempotency.purge(session)

@@ -1,0 +1,19 @@
+"""What can go wrong with locations."""
+
+from api.core.errors import Conflict, NotFound
+
+
+class LocationNotFound(NotFound):
+    """No location has this id."""
+
+    code = "location_not_found"
+    message = "There is no such location."
+
+
+class CodeTaken(Conflict):
+    """Another location has this code, perhaps in other letter case."""
+
+    code = "location_code_taken"
+    message = "The code {code} is in use; codes are unique without regard to upper and lower case."
+    field = "code"
+    constraint = "uq_locations_code_lower"

@@ -1,0 +1,139 @@
+"""The shapes of orders."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import marshmallow as ma
+
+from api.rest.fields import (
+    Amount,
+    AwareDateTime,
+    Boolean,
+    Length,
+    List,
+    Message,
+    Metadata,
+    Nested,
+    OneOf,
+    Quantity,
+    SafeString,
+    Sku,
+    StrictInteger,
+    StrictUUID,
+    UnitPrice,
+)
+from api.rest.schemas import PageQuerySchema, ResponseSchema, Schema, page_of
+
+MAXIMUM_LINES = 1000
+ITEM_ID = {"description": "The item; or name it by `sku`.", "example": "0198c1f0-3f9e-7c3a-9d0e-2b8f1c6a7d45"}
+SKU = {"description": "The item, by SKU.", "example": "22423"}
+REFERENCE = {"description": "The order's number in another system.", "example": "WEB-10482"}
+NOTE = {"description": "Free text.", "example": "Ring twice."}
+METADATA = {"description": "Up to 50 strings of your own, kept as they come.", "example": {"channel": "web"}}
+STATUS = {"description": "placed or cancelled.", "example": "placed"}
+LOCATION_ID = {
+    "description": "Serve the order from here only; left out, locations are chosen by priority.",
+    "example": "0198c1f0-3f9e-7c3a-9d0e-2b8f1c6a7d46",
+}
+
+
+class OrderLineSchema(ResponseSchema):
+    """One line of an order, as it was when the order was placed."""
+
+    line_no = StrictInteger(metadata={"description": "Counts from 1.", "example": 1})
+    item_id = StrictUUID(metadata={"description": "The item.", "example": ITEM_ID["example"]})
+    sku = Sku(metadata=SKU)
+    name = SafeString(metadata={"description": "The item's name.", "example": "Regency cakestand 3 tier"})
+    quantity = StrictInteger(metadata={"description": "Units ordered.", "example": 3})
+    cancelled_quantity = StrictInteger(metadata={"description": "Units cancelled since.", "example": 0})
+    unit_price = UnitPrice(metadata={"description": "Price per unit.", "example": "12.75"})
+    amount = Amount(metadata={"description": "quantity × unit_price, exactly.", "example": "38.25"})
+    is_stocked = Boolean(metadata={"description": "Whether it reserves stock.", "example": True})
+
+
+class OrderSummarySchema(ResponseSchema):
+    """An order without its lines."""
+
+    id = StrictUUID(metadata={"description": "Identifier.", "example": "0198c1f0-3f9e-7c3a-9d0e-2b8f1c6a7d48"})
+    number = SafeString(metadata={"description": "The number people use.", "example": "SO-001001"})
+    status = SafeString(metadata=STATUS)
+    customer_id = StrictUUID(
+        allow_none=True, metadata={"description": "Whose it is; null for a guest.", "example": None}
+    )
+    reference = SafeString(allow_none=True, metadata=REFERENCE)
+    note = SafeString(allow_none=True, metadata=NOTE)
+    metadata = Metadata(attribute="details", metadata=METADATA)
+    currency = SafeString(metadata={"description": "ISO 4217 code.", "example": "GBP"})
+    total = Amount(metadata={"description": "Sum of the lines, rounded once, half to even.", "example": "38.25"})
+    line_count = StrictInteger(metadata={"description": "How many lines it has.", "example": 1})
+    version = StrictInteger(metadata={"description": "Counts changes; the ETag.", "example": 1})
+    placed_at = AwareDateTime(metadata={"description": "When it was placed.", "example": "2026-05-17T09:30:00Z"})
+    cancelled_at = AwareDateTime(allow_none=True, metadata={"description": "When it was cancelled.", "example": None})
+    cancel_reason = SafeString(allow_none=True, metadata={"description": "Why it was cancelled.", "example": None})
+    created_at = AwareDateTime(metadata={"description": "When it was recorded.", "example": "2026-05-17T09:30:00Z"})
+    updated_at = AwareDateTime(metadata={"description": "When it last changed.", "example": "2026-05-17T09:30:00Z"})
+
+
+class OrderSchema(OrderSummarySchema):
+    """An order."""
+
+    lines = List(Nested(OrderLineSchema), metadata={"description": "In the order they were given."})
+
+
+class OrderLineCreateSchema(Schema):
+    """An item, by id or by SKU, and how many of it."""
+
+    item_id = StrictUUID(metadata=ITEM_ID)
+    sku = Sku(metadata=SKU)
+    quantity = Quantity(required=True, metadata={"description": "How many.", "example": 3})
+    unit_price = UnitPrice(
+        metadata={"description": "A price by hand, for those who may; else the catalogue's.", "example": "11.50"}
+    )
+
+    @ma.validates_schema
+    def _names_one_item(self, data: dict[str, Any], **_: Any) -> None:
+        if ("item_id" in data) == ("sku" in data):
+            raise ma.ValidationError(
+                Message("Name the item by item_id or by sku, one of the two.", "required"), "item_id"
+            )
+
+
+class OrderCreateSchema(Schema):
+    """A new order; its stock is reserved when it is placed."""
+
+    lines = List(
+        Nested(OrderLineCreateSchema),
+        required=True,
+        validate=Length(min=1, max=MAXIMUM_LINES),
+        metadata={"description": "1 to 1,000 lines."},
+    )
+    location_id = StrictUUID(metadata=LOCATION_ID)
+    reference = SafeString(metadata=REFERENCE)
+    note = SafeString(max_length=2000, multiline=True, metadata=NOTE)
+    metadata = Metadata(attribute="details", metadata=METADATA)
+
+
+class OrderCancelSchema(Schema):
+    """Why an order is cancelled."""
+
+    reason = SafeString(metadata={"description": "Why.", "example": "Ordered twice"})
+
+
+class OrderQuerySchema(PageQuerySchema):
+    """Which orders to list."""
+
+    status = SafeString(validate=[OneOf(["placed", "cancelled"])], metadata=STATUS)
+    reference = SafeString(metadata=REFERENCE)
+    placed_from = AwareDateTime(metadata={"description": "Placed then or later.", "example": "2026-05-01T00:00:00Z"})
+    placed_before = AwareDateTime(metadata={"description": "Placed earlier.", "example": "2026-06-01T00:00:00Z"})
+
+    @ma.validates_schema
+    def _from_is_before(self, data: dict[str, Any], **_: Any) -> None:
+        if "placed_from" in data and "placed_before" in data and data["placed_from"] >= data["placed_before"]:
+            raise ma.ValidationError(
+                Message("placed_before must be later than placed_from.", "out_of_range"), "placed_before"
+            )
+
+
+OrderPageSchema = page_of(OrderSummarySchema)

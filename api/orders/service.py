@@ -1,0 +1,321 @@
+"""Orders: one call places one, reserves its stock and is safe to repeat."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from api.core import ids, money
+from api.events import service as events
+from api.items import service as items
+from api.orders import repository
+from api.orders.errors import (
+    InvalidTransition,
+    ItemArchived,
+    ItemUnknown,
+    OrderNotFound,
+    PriceNotAllowed,
+    TotalTooLarge,
+)
+from api.orders.models import CANCELLED, PLACED, number_of
+from api.orders.repository import OrderRepository
+from api.stock import service as stock
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+    from decimal import Decimal
+    from uuid import UUID
+
+    from sqlalchemy.orm import Session
+
+    from api.core.caller import Caller
+    from api.core.errors import DomainError
+    from api.core.money import Money
+    from api.core.paging import Listing
+    from api.items.service import ItemFacts
+    from api.orders.models import Order
+
+TOTAL_LIMIT = 10**20
+
+
+class LineRequest(TypedDict, total=False):
+    """One line as it is asked for: an item by id or by SKU, and a quantity."""
+
+    item_id: UUID
+    sku: str
+    quantity: int
+    unit_price: Money
+
+
+@dataclass(slots=True)
+class Line:
+    """One line as it was placed."""
+
+    line_no: int
+    item_id: UUID
+    sku: str
+    name: str
+    quantity: int
+    unit_price: Decimal
+    is_stocked: bool
+    cancelled_quantity: int = 0
+
+    @property
+    def amount(self) -> Decimal:
+        """Quantity × unit price, exactly."""
+        return self.quantity * self.unit_price
+
+
+@dataclass(slots=True)
+class Placed:
+    """An order as it was placed."""
+
+    currency: str
+    lines: Sequence[Line]
+    total: Decimal
+    id: UUID = field(default_factory=ids.new)
+    customer_id: UUID | None = None
+    reference: str | None = None
+    note: str | None = None
+    details: Mapping[str, str] = field(default_factory=dict)
+    placed_at: datetime | None = None
+    status: str = PLACED
+    number: str = ""
+    version: int = 1
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    cancelled_at: datetime | None = None
+    cancel_reason: str | None = None
+
+    @property
+    def line_count(self) -> int:
+        """How many lines there are."""
+        return len(self.lines)
+
+    def promise(self) -> stock.Promise:
+        """Tell what the order asks of the shelves."""
+        demands = [stock.Demand(line.line_no, line.item_id, line.quantity) for line in self.lines if line.is_stocked]
+        return stock.Promise(self.id, demands, self.placed_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Currency:
+    """The money of this installation: its ISO 4217 code and its decimal places."""
+
+    code: str
+    places: int
+
+
+def place(
+    session: Session,
+    *,
+    lines: Sequence[LineRequest],
+    currency: Currency,
+    by: Caller,
+    location_id: UUID | None = None,
+    reference: str | None = None,
+    note: str | None = None,
+    details: Mapping[str, str] | None = None,
+) -> Placed:
+    """Place an order and reserve its stock, all or nothing.
+
+    A customer's order is their own; whoever may act on everybody's orders places for a guest.
+
+    Raises:
+        ItemUnknown, ItemArchived: naming every such line.
+        PriceNotAllowed: the caller gave a price and may not.
+        TotalTooLarge: beyond what can be recorded.
+        InsufficientStock: naming every item that is short.
+
+    """
+    if any("unit_price" in line for line in lines) and not by.may("orders:price"):
+        raise PriceNotAllowed(at=_first_price(lines))
+    order = assemble(
+        _resolve(session, lines),
+        currency=currency,
+        customer_id=None if by.may("orders:all") else by.user_id,
+        reference=reference,
+        note=note,
+        details=details or {},
+    )
+    stock.reserve(session, order.promise(), by=by, location_id=location_id)
+    _insert(session, [order])
+    events.record(session, "order.placed", order.id, _facts(order), by=by)
+    return order
+
+
+def assemble(lines: Sequence[Line], *, currency: Currency, **facts: Any) -> Placed:
+    """Put an order together: line amounts are exact, their total is rounded once.
+
+    Raises:
+        TotalTooLarge: beyond what can be recorded.
+
+    """
+    total = money.total((line.amount for line in lines), places=currency.places)
+    if total >= TOTAL_LIMIT:
+        raise TotalTooLarge
+    return Placed(currency=currency.code, lines=lines, total=total, **facts)
+
+
+def get(session: Session, order_id: UUID, *, by: Caller) -> Order:
+    """Find an order with its lines.
+
+    Raises:
+        OrderNotFound: there is none, or it is somebody else's.
+
+    """
+    return _owned(OrderRepository(session).with_lines(order_id), by)
+
+
+def listing(
+    session: Session,
+    *,
+    by: Caller,
+    status: str | None = None,
+    reference: str | None = None,
+    placed_from: datetime | None = None,
+    placed_before: datetime | None = None,
+) -> Listing:
+    """List orders, newest first: one's own, or everybody's for those who may see them."""
+    return OrderRepository(session).listing(
+        customer_id=None if by.may("orders:all") else by.user_id,
+        status=status,
+        reference=reference,
+        placed_from=placed_from,
+        placed_before=placed_before,
+    )
+
+
+def cancel(session: Session, order_id: UUID, *, by: Caller, reason: str | None = None) -> Order:
+    """Cancel an order and give back all the stock it holds.
+
+    Raises:
+        OrderNotFound: there is none, or it is somebody else's.
+        InvalidTransition: it is cancelled already.
+
+    """
+    order = _owned(OrderRepository(session).with_lines(order_id, locked=True), by)
+    if order.status != PLACED:
+        raise InvalidTransition(status=order.status, wanted=CANCELLED)
+    stock.release(session, order.id, by=by)
+    OrderRepository(session).mark_cancelled(order, reason=reason)
+    events.record(session, "order.cancelled", order.id, {"number": order.number, "reason": reason}, by=by)
+    return order
+
+
+def import_placed(session: Session, orders: Sequence[Placed], *, by: Caller, location_id: UUID) -> None:
+    """Place orders of the past at their own date and price: the checks of a live order, no events.
+
+    Raises:
+        InsufficientStock: one of them cannot be served; none is placed.
+
+    """
+    stock.reserve_all(session, [order.promise() for order in orders], by=by, location_id=location_id)
+    _insert(session, orders)
+
+
+@dataclass(frozen=True, slots=True)
+class Cancellation:
+    """So many units of one order line, cancelled at a moment of the past."""
+
+    order_id: UUID
+    line_no: int
+    quantity: int
+    occurred_at: datetime
+
+
+def import_cancelled(session: Session, cancellations: Sequence[Cancellation], *, by: Caller) -> None:
+    """Cancel units of orders of the past and give back their stock; no events.
+
+    An order of which nothing is left becomes cancelled. Each order line may occur once.
+    """
+    owners: dict[UUID, dict[int, int]] = {}
+    for one in cancellations:
+        owners.setdefault(one.order_id, {})[one.line_no] = one.quantity
+    moments = {one.order_id: one.occurred_at for one in cancellations}
+    stock.release_all(session, owners, by=by, occurred_at=moments)
+    repository.cancel_units(session, [(one.order_id, one.line_no, one.quantity) for one in cancellations], moments)
+
+
+def _owned(order: Order | None, by: Caller) -> Order:
+    if order is None or not (by.may("orders:all") or order.customer_id == by.user_id):
+        raise OrderNotFound
+    return order
+
+
+def _first_price(lines: Sequence[LineRequest]) -> str:
+    return f"lines.{next(number for number, line in enumerate(lines) if 'unit_price' in line)}.unit_price"
+
+
+def _resolve(session: Session, lines: Sequence[LineRequest]) -> list[Line]:
+    wanted_ids = {line["item_id"] for line in lines if "item_id" in line}
+    wanted_skus = {line["sku"].lower() for line in lines if "sku" in line}
+    known = items.facts(session, ids=wanted_ids, skus=wanted_skus)
+    refusals: list[DomainError] = []
+    resolved = []
+    for number, line in enumerate(lines):
+        key, name = (line["item_id"], "item_id") if "item_id" in line else (line["sku"].lower(), "sku")
+        item = known.get(key)
+        if item is None:
+            refusals.append(ItemUnknown(at=f"lines.{number}.{name}", name=line.get(name)))
+        elif item.archived_at is not None:
+            refusals.append(ItemArchived(at=f"lines.{number}.{name}", name=item.sku))
+        else:
+            resolved.append(_line(number + 1, item, line))
+    if refusals:
+        head, problems = refusals[0], tuple(refusal.problem for refusal in refusals)
+        raise type(head)(at=head.problem.field, problems=problems, name=head.problem.message)
+    return resolved
+
+
+def _line(line_no: int, item: ItemFacts, line: LineRequest) -> Line:
+    price = line.get("unit_price", item.unit_price)
+    return Line(line_no, item.id, item.sku, item.name, line["quantity"], price, item.is_stocked)
+
+
+def _insert(session: Session, orders: Sequence[Placed]) -> None:
+    rows = [
+        {
+            "id": order.id,
+            "customer_id": order.customer_id,
+            "reference": order.reference,
+            "note": order.note,
+            "metadata": json.dumps(dict(order.details)),
+            "currency": order.currency,
+            "total": order.total,
+            "line_count": order.line_count,
+            "placed_at": order.placed_at,
+        }
+        for order in orders
+    ]
+    lines = [
+        {
+            "order_id": order.id,
+            "line_no": line.line_no,
+            "item_id": line.item_id,
+            "sku": line.sku,
+            "name": line.name,
+            "quantity": line.quantity,
+            "unit_price": line.unit_price,
+            "is_stocked": line.is_stocked,
+        }
+        for order in orders
+        for line in order.lines
+    ]
+    made_up = {row.id: row for row in repository.insert(session, rows, lines)}
+    for order in orders:
+        row = made_up[order.id]
+        order.number, order.version, order.placed_at = number_of(row.sequence_number), row.version, row.placed_at
+        order.created_at, order.updated_at = row.created_at, row.updated_at
+
+
+def _facts(order: Placed) -> dict[str, Any]:
+    return {
+        "number": order.number,
+        "customer_id": str(order.customer_id) if order.customer_id else None,
+        "currency": order.currency,
+        "total": str(order.total),
+        "lines": [{"item_id": str(line.item_id), "sku": line.sku, "quantity": line.quantity} for line in order.lines],
+    }

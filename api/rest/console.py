@@ -1,0 +1,61 @@
+"""The edge where a command's transaction ends, and how commands show things."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+import orjson
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy.exc import OperationalError
+
+from api.core.errors import DomainError
+from api.extensions import db
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy.orm import Session
+
+
+class Refused(click.ClickException):
+    """Something the person at the console can act on: a sentence, exit code 2, no traceback."""
+
+    exit_code = 2
+
+
+@contextmanager
+def transaction() -> Iterator[Session]:
+    """Give a command its session; commit when it ends well, roll back when not, and put refusals into sentences.
+
+    Raises:
+        Refused: with what a domain, or an absent database, has to say.
+
+    """
+    session = db.session()
+    try:
+        yield session
+        session.commit()
+    except DomainError as error:
+        session.rollback()
+        raise Refused("\n".join(problem.message for problem in error.problems)) from error
+    except OperationalError as error:
+        session.rollback()
+        message = "The database does not answer. Start `flask up` in another terminal, or set DATABASE_URL."
+        raise Refused(message) from error
+
+
+def show(rows: Sequence[dict[str, Any]], *, title: str, as_json: bool) -> None:
+    """Print rows as a table for people, or as JSON for programs."""
+    if as_json:
+        click.echo(orjson.dumps(list(rows), default=str, option=orjson.OPT_INDENT_2))
+        return
+    table = Table(title=title)
+    for name in rows[0] if rows else ():
+        table.add_column(name)
+    for row in rows:
+        table.add_row(*("" if value is None else str(value) for value in row.values()))
+    Console().print(table)

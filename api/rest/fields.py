@@ -1,0 +1,281 @@
+"""Strict field types: each accepts one spelling of a value and says so when it gets another."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, ClassVar
+from uuid import UUID
+
+import marshmallow as ma
+from flask import current_app
+from marshmallow import fields, validate
+
+from api.core import money
+from api.rest.strict_json import is_broken
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MAXIMUM_QUANTITY = 1_000_000
+EARLIEST_YEAR, LATEST_YEAR = 1900, 9000
+_DECIMAL = re.compile(r"(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,30})?", re.ASCII)
+_DIGITS = re.compile(r"-?(?:0|[1-9][0-9]{0,18})", re.ASCII)
+_UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+_RFC3339 = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt](?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,6})?(?:[Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)",
+    re.ASCII,
+)
+_EMAIL = re.compile(r"[a-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})+", re.ASCII)
+
+
+class Message(str):
+    """A validation message that knows its stable code."""
+
+    __slots__ = ("code",)
+    code: str
+
+    def __new__(cls, text: str, code: str) -> Message:
+        """Attach a code to a sentence."""
+        message = super().__new__(cls, text)
+        message.code = code
+        return message
+
+    def __getnewargs__(self) -> tuple[str, str]:  # type: ignore[override]  # copying needs the code too
+        """Tell what a copy is made from."""
+        return str(self), self.code
+
+
+class Refusal(ma.ValidationError):
+    """A validation error with a code of its own."""
+
+    def __init__(self, code: str, text: str) -> None:
+        """Say what is wrong in a sentence that tells what to send instead."""
+        super().__init__(Message(text, code))
+
+
+class CodedField(fields.Field[Any]):
+    """Gives marshmallow's own messages a code: the key under which the message is kept."""
+
+    codes: ClassVar[dict[str, str]] = {"null": "null_not_allowed", "validator_failed": "invalid_value"}
+
+    def make_error(self, key: str, **kwargs: Any) -> ma.ValidationError:
+        """Build the error for one of `error_messages`."""
+        (text,) = super().make_error(key, **kwargs).messages
+        code = self.codes.get(key, key if key == "required" else "invalid_value")
+        return ma.ValidationError(Message(text, code))
+
+
+class Length(validate.Length):
+    """A length within bounds."""
+
+    def _format_error(self, value: Any, message: str) -> str:
+        return Message(super()._format_error(value, message), "wrong_length")
+
+
+class Range(validate.Range):
+    """A number within bounds."""
+
+    def _format_error(self, value: Any, message: str) -> str:
+        return Message(super()._format_error(value, message), "out_of_range")
+
+
+class Regexp(validate.Regexp):
+    """Text of a given form."""
+
+    def _format_error(self, value: str) -> str:
+        return Message(super()._format_error(value), "invalid_format")
+
+
+class OneOf(validate.OneOf):
+    """One of a few words."""
+
+    def _format_error(self, value: Any) -> str:
+        return Message(super()._format_error(value), "unknown_choice")
+
+
+class StrictInteger(CodedField, fields.Integer):
+    """A JSON integer: no string, no float, no boolean."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> int:
+        if type(value) is not int:
+            raise Refusal("invalid_type", "Send an integer, as in 12.")
+        return value
+
+
+class QueryInteger(CodedField, fields.Integer):
+    """An integer in a query string: ASCII digits only."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> int:
+        if not isinstance(value, str) or not _DIGITS.fullmatch(value):
+            raise Refusal("invalid_type", "Send an integer, as in 12.")
+        return int(value)
+
+
+class Quantity(StrictInteger):
+    """Units of an item, from 1 to 1,000,000."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        """Set the bounds."""
+        super().__init__(validate=Range(min=1, max=MAXIMUM_QUANTITY), **kwargs)
+
+
+class SignedQuantity(StrictInteger):
+    """Units added (positive) or taken away (negative), up to 1,000,000, never 0."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        """Set the bounds."""
+        super().__init__(validate=[Range(min=-MAXIMUM_QUANTITY, max=MAXIMUM_QUANTITY), _not_zero], **kwargs)
+
+
+def _not_zero(value: int) -> None:
+    if value == 0:
+        raise Refusal("out_of_range", "Zero changes nothing; send a positive or a negative number.")
+
+
+class Boolean(CodedField, fields.Boolean):
+    """True or false; in a query string the words `true` and `false`."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> bool:
+        if isinstance(value, bool):
+            return value
+        if data is not None and not isinstance(data, dict) and value in {"true", "false"}:
+            return bool(value == "true")
+        raise Refusal("invalid_type", "Send true or false.")
+
+
+class SafeString(CodedField, fields.String):
+    """Text in NFC without control and invisible formatting characters, trimmed, not empty."""
+
+    def __init__(self, *, max_length: int = 200, min_length: int = 1, multiline: bool = False, **kwargs: Any) -> None:
+        """Bound the length, counted after trimming; `multiline` lets line breaks and tabs pass."""
+        self.allowed = "\n\r\t" if multiline else ""
+        validators = [Length(min=min_length, max=max_length), *kwargs.pop("validate", ())]
+        super().__init__(validate=validators, **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
+        if not isinstance(value, str):
+            raise Refusal("invalid_type", "Send text.")
+        if is_broken(value) or any(
+            unicodedata.category(character) in {"Cc", "Cf", "Cs"} and character not in self.allowed
+            for character in value
+            if not " " <= character <= "~"
+        ):
+            raise Refusal("invalid_character", "Remove control and invisible characters.")
+        return unicodedata.normalize("NFC", value).strip()
+
+
+class Sku(SafeString):
+    """A stock-keeping unit: letters, digits and ` . _ / -`, at most 64, unique without regard to case."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        """Set the form."""
+        form = Regexp(
+            r"^[A-Za-z0-9](?:[A-Za-z0-9 ._/-]*[A-Za-z0-9])?$",
+            error="Use letters, digits, spaces and . _ / - only, with a letter or digit at both ends.",
+        )
+        super().__init__(max_length=64, validate=[form], **kwargs)
+
+
+class Email(SafeString):
+    """An e-mail address in its canonical form: NFKC, lower case."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        """Bound the length."""
+        super().__init__(max_length=254, **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
+        text = unicodedata.normalize("NFKC", super()._deserialize(value, attr, data, **kwargs)).casefold().rstrip(".")
+        if not _EMAIL.fullmatch(text):
+            raise Refusal("invalid_format", "Send an e-mail address, as in ada@example.com.")
+        return text
+
+
+class Secret(CodedField, fields.String):
+    """A password as typed: never trimmed, never normalised, never shown."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        """Refuse what no hash should be asked to digest."""
+        super().__init__(validate=Length(min=1, max=1024), load_only=True, **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
+        if not isinstance(value, str):
+            raise Refusal("invalid_type", "Send text.")
+        if is_broken(value):
+            raise Refusal("invalid_character", "Remove the character that is not text.")
+        return value
+
+
+class StrictUUID(CodedField, fields.UUID):
+    """A UUID in its canonical, hyphenated form."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> UUID:
+        if not isinstance(value, str) or not _UUID.fullmatch(value):
+            raise Refusal("invalid_format", "Send a UUID, as in 0198c1f0-3f9e-7c3a-9d0e-2b8f1c6a7d45.")
+        return UUID(value)
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
+        return None if value is None else str(value)
+
+
+class UnitPrice(CodedField, fields.Field[Decimal]):
+    """A price per unit: a decimal string with at most four places, not negative."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Decimal:
+        if not isinstance(value, str) or not _DECIMAL.fullmatch(value):
+            raise Refusal("invalid_type", 'Send a price as a decimal string, as in "2.55".')
+        price = Decimal(value)
+        if len(value.partition(".")[2]) > money.UNIT_PRICE_PLACES:
+            raise Refusal("too_many_decimals", f"A unit price has at most {money.UNIT_PRICE_PLACES} decimal places.")
+        if price >= money.UNIT_PRICE_LIMIT:
+            raise Refusal("out_of_range", f"A unit price is below {money.UNIT_PRICE_LIMIT}.")
+        return price
+
+    def _serialize(self, value: Decimal | None, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
+        return None if value is None else money.render(value, places=_currency_places())
+
+
+class Amount(UnitPrice):
+    """An amount of money in an answer: a decimal string with at least the currency's own places."""
+
+
+class AwareDateTime(CodedField, fields.Field[datetime]):
+    """An RFC 3339 date and time with its offset; kept and shown in UTC."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> datetime:
+        if not isinstance(value, str) or not _RFC3339.fullmatch(value):
+            raise Refusal("invalid_format", "Send a date and time with offset, as in 2026-05-17T09:30:00Z.")
+        try:
+            moment = datetime.fromisoformat(value.upper())
+        except ValueError:
+            raise Refusal("invalid_format", "There is no such date.") from None
+        if not EARLIEST_YEAR <= moment.year <= LATEST_YEAR:
+            raise Refusal("out_of_range", f"Send a year from {EARLIEST_YEAR} to {LATEST_YEAR}.")
+        return moment.astimezone(UTC)
+
+    def _serialize(self, value: datetime | None, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
+        return None if value is None else value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+class Nested(CodedField, fields.Nested):
+    """An object within an object."""
+
+
+class List(CodedField, fields.List[Any]):
+    """A list."""
+
+
+class Metadata(CodedField, fields.Dict):
+    """Up to 50 short strings under short keys, kept and shown as they came."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        """Bound keys and values."""
+        super().__init__(
+            keys=SafeString(max_length=40), values=SafeString(max_length=500), validate=Length(max=50), **kwargs
+        )
+
+
+def _currency_places() -> int:
+    return int(current_app.extensions["stockroom"].currency_places)

@@ -1,0 +1,126 @@
+"""Reading requests: what is not understood is refused, never ignored."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+
+import marshmallow as ma
+from webargs.flaskparser import FlaskParser
+
+from api.core.errors import Malformed, Problem, RuleViolation, UnsupportedMedia
+from api.rest import strict_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from flask import Request
+
+ENVELOPE_KEYS = ("json", "query", "form", "_schema")
+
+
+class BodyMissing(Malformed):
+    """There is no body where one belongs."""
+
+    code = "body_missing"
+    message = "The body is empty; send a JSON object, {{}} when there is nothing to say."
+
+
+class WrongMediaType(UnsupportedMedia):
+    """The body is declared as something else than JSON."""
+
+    code = "unsupported_media_type"
+    message = "Send the body as {expected} (the Content-Type header says {found})."
+
+
+class WrongEncoding(UnsupportedMedia):
+    """The body is compressed."""
+
+    code = "content_encoding_unsupported"
+    message = "Send the body without Content-Encoding."
+
+
+class InvalidInput(RuleViolation):
+    """Fields are wrong; the code and message are those of the first, the details list all."""
+
+    code = "invalid_value"
+    message = "The input is not valid."
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        """Collect the problems; there is at least one."""
+        super().__init__(problems=problems)
+        self.problem = problems[0]
+
+
+class Parser(FlaskParser):
+    """The only way input enters."""
+
+    DEFAULT_VALIDATION_STATUS = HTTPStatus.UNPROCESSABLE_ENTITY
+    DEFAULT_UNKNOWN_BY_LOCATION: ClassVar[dict[str, str | None]] = {
+        "json": ma.RAISE,
+        "form": ma.RAISE,
+        "query": ma.RAISE,
+        "path": ma.RAISE,
+        "headers": ma.EXCLUDE,
+    }
+
+    def load_json(self, req: Request, schema: ma.Schema) -> Any:
+        """Read the JSON body."""
+        _require_media_type(req, "application/json")
+        return strict_json.loads(req.get_data(cache=True))
+
+    def load_form(self, req: Request, schema: ma.Schema) -> Any:
+        """Read a URL-encoded form."""
+        _require_media_type(req, "application/x-www-form-urlencoded")
+        _refuse_repetition(req.form, schema)
+        return super().load_form(req, schema)
+
+    def load_querystring(self, req: Request, schema: ma.Schema) -> Any:
+        """Read the query string."""
+        _refuse_repetition(req.args, schema)
+        return super().load_querystring(req, schema)
+
+    def handle_error(
+        self,
+        error: ma.ValidationError,
+        req: Request,  # noqa: ARG002  # the signature is webargs'
+        schema: ma.Schema,  # noqa: ARG002
+        *,
+        error_status_code: int | None,  # noqa: ARG002
+        error_headers: Mapping[str, str] | None,  # noqa: ARG002
+    ) -> NoReturn:
+        """Turn marshmallow's nested messages into a flat list of problems."""
+        raise InvalidInput(tuple(flatten(error.messages))) from error
+
+
+def flatten(messages: Any, path: tuple[str, ...] = ()) -> Iterator[Problem]:
+    """List every problem with its place, as in `lines.0.quantity`."""
+    if isinstance(messages, dict):
+        for key, inner in messages.items():
+            skipped = (not path and key in ENVELOPE_KEYS) or key == "_schema"
+            yield from flatten(inner, path if skipped else (*path, str(key)))
+    elif isinstance(messages, list | tuple):
+        for inner in messages:
+            yield from flatten(inner, path)
+    else:
+        yield Problem(getattr(messages, "code", "invalid_value"), str(messages), ".".join(path) or None)
+
+
+def _require_media_type(req: Request, expected: str) -> None:
+    if req.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise WrongEncoding
+    if not req.get_data(cache=True, parse_form_data=False):
+        raise BodyMissing
+    charset = req.mimetype_params.get("charset", "utf-8").lower()
+    if req.mimetype != expected or charset not in {"utf-8", "utf8"}:
+        raise WrongMediaType(expected=expected, found=req.headers.get("Content-Type") or "nothing")
+
+
+def _refuse_repetition(values: Any, schema: ma.Schema) -> None:
+    repeated = [
+        name
+        for name, given in values.lists()
+        if len(given) > 1 and not getattr(schema.fields.get(name), "is_multiple", False)
+    ]
+    if repeated:
+        raise InvalidInput(tuple(Problem("repeated_parameter", "Send this parameter once.", name) for name in repeated))

@@ -1,0 +1,258 @@
+"""The error envelope: every failure, whatever raised it, leaves in the same form."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import structlog
+from flask import g, json, request
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.orm.exc import StaleDataError
+from werkzeug.exceptions import HTTPException
+
+from api.core import errors
+from api.core.errors import Problem
+from api.core.retry import sqlstate
+from api.extensions import limiter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from flask import Flask, Response
+
+log = structlog.get_logger(__name__)
+
+STATUS_OF_KIND: dict[type[errors.DomainError], HTTPStatus] = {
+    errors.Malformed: HTTPStatus.BAD_REQUEST,
+    errors.Unauthenticated: HTTPStatus.UNAUTHORIZED,
+    errors.Forbidden: HTTPStatus.FORBIDDEN,
+    errors.NotFound: HTTPStatus.NOT_FOUND,
+    errors.Conflict: HTTPStatus.CONFLICT,
+    errors.PreconditionFailed: HTTPStatus.PRECONDITION_FAILED,
+    errors.UnsupportedMedia: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    errors.RuleViolation: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.PreconditionRequired: HTTPStatus.PRECONDITION_REQUIRED,
+    errors.Busy: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+HTTP_MESSAGES: dict[int, tuple[str, str]] = {
+    400: ("bad_request", "The request is not understood."),
+    404: ("not_found", "There is nothing at this address."),
+    405: ("method_not_allowed", "This address does not answer that method; the Allow header lists those it does."),
+    406: ("not_acceptable", "None of the representations named in Accept is available."),
+    408: ("request_timeout", "The request took too long to arrive."),
+    413: ("body_too_large", "The body is larger than this installation accepts."),
+    414: ("uri_too_long", "The address is too long."),
+    415: ("unsupported_media_type", "Send the body as application/json."),
+    429: ("rate_limited", "Too many requests; wait as long as the Retry-After header says."),
+    431: ("headers_too_large", "The headers are too large."),
+    500: ("internal_error", "Something went wrong here; the request id finds it in the log."),
+}
+
+
+class StaleVersion(errors.PreconditionFailed):
+    """Somebody else changed the thing first."""
+
+    code = "precondition_failed"
+    message = "It has changed since you read it; read it again and repeat the change on what you find."
+
+
+class AlreadyExists(errors.Conflict):
+    """A unique constraint was hit and no domain claims it."""
+
+    code = "already_exists"
+    message = "Something with these values exists already."
+
+
+class StillReferenced(errors.Conflict):
+    """A foreign key points at nothing, or still points here."""
+
+    code = "reference_conflict"
+    message = "It refers to something that is not there, or something still refers to it."
+
+
+class ConstraintViolated(errors.Conflict):
+    """A CHECK constraint, the second wall behind the rules, refused a change."""
+
+    code = "constraint_violated"
+    message = "The change would break a rule that the database guards."
+
+
+class InvalidCharacter(errors.RuleViolation):
+    """Text PostgreSQL cannot store."""
+
+    code = "invalid_character"
+    message = "The text holds a character that cannot be stored."
+
+
+class OutOfRange(errors.RuleViolation):
+    """A number too large for its column."""
+
+    code = "out_of_range"
+    message = "A number is larger than can be stored."
+
+
+class DatabaseUnavailable(errors.Busy):
+    """The database is away; nothing was changed."""
+
+    code = "database_unavailable"
+    message = "The database is not reachable; nothing was changed. Try again shortly."
+    retry_after = 2
+
+
+class DatabaseBusy(errors.Busy):
+    """A pool, lock or statement time-out ended the request; nothing was changed."""
+
+    code = "busy"
+    message = "Too much is going on at once; nothing was changed. Try again shortly."
+
+
+class ReadOnly(errors.Busy):
+    """The database takes no writes at the moment."""
+
+    code = "read_only"
+    message = "The database is read-only at the moment; reads go on. Try the change again later."
+    retry_after = 10
+
+
+class StorageFull(errors.Busy):
+    """The database has no room left."""
+
+    code = "storage_full"
+    message = "The database has no storage left; reads go on. Tell whoever runs this installation."
+    retry_after = 60
+
+
+ERROR_OF_SQLSTATE: dict[str, type[errors.DomainError]] = {
+    "22003": OutOfRange,
+    "22021": InvalidCharacter,
+    "22P05": InvalidCharacter,
+    "23503": StillReferenced,
+    "23505": AlreadyExists,
+    "23514": ConstraintViolated,
+    "25006": ReadOnly,
+    "25P03": DatabaseBusy,
+    "40001": DatabaseBusy,
+    "40P01": DatabaseBusy,
+    "53100": StorageFull,
+    "53200": DatabaseBusy,
+    "53300": DatabaseBusy,
+    "55P03": DatabaseBusy,
+    "57014": DatabaseBusy,
+    "57P01": DatabaseUnavailable,
+    "57P02": DatabaseUnavailable,
+    "57P03": DatabaseUnavailable,
+}
+
+
+def init_app(app: Flask) -> None:
+    """Answer every exception with the envelope."""
+    app.register_error_handler(errors.DomainError, answer_domain_error)
+    app.register_error_handler(SQLAlchemyError, answer_database_error)
+    app.register_error_handler(StaleDataError, lambda _: answer_domain_error(StaleVersion()))
+    app.register_error_handler(UnicodeEncodeError, lambda _: answer_domain_error(InvalidCharacter()))
+    app.register_error_handler(HTTPException, answer_http_exception)
+    app.register_error_handler(Exception, answer_unexpected)
+
+
+def answer_domain_error(error: errors.DomainError) -> Response:
+    """Answer a refusal with the status of its kind."""
+    status = next(STATUS_OF_KIND[kind] for kind in type(error).__mro__ if kind in STATUS_OF_KIND)
+    response = envelope(status, error.problem, error.problems)
+    if error.retry_after is not None:
+        response.headers["Retry-After"] = str(error.retry_after)
+    if status is HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def answer_database_error(error: SQLAlchemyError) -> Response:
+    """Translate what the database says into something a caller can act on."""
+    translated = translate(error)
+    if translated is None:
+        return answer_unexpected(error)
+    if isinstance(translated, errors.Busy):
+        log.warning("database_refused", code=translated.code, sqlstate=sqlstate(error), error=type(error).__name__)
+    return answer_domain_error(translated)
+
+
+def translate(error: SQLAlchemyError) -> errors.DomainError | None:
+    """Find the refusal a database error stands for; None when it stands for a bug."""
+    if isinstance(error, PoolTimeoutError):
+        return DatabaseBusy()
+    if not isinstance(error, DBAPIError):
+        return None
+    constraint = getattr(getattr(error.orig, "diag", None), "constraint_name", None)
+    if constraint and (claimed := _claimed_constraints().get(constraint)):
+        return claimed()
+    state = sqlstate(error) or ""
+    if state in ERROR_OF_SQLSTATE:
+        return ERROR_OF_SQLSTATE[state]()
+    if state.startswith("08") or error.connection_invalidated or type(error.orig).__name__ == "OperationalError":
+        return DatabaseUnavailable()
+    if type(error.orig).__name__ == "DataError" and "NUL" in str(error.orig):
+        return InvalidCharacter()
+    return None
+
+
+def _claimed_constraints() -> dict[str, type[errors.DomainError]]:
+    def descendants(kind: type[errors.DomainError]) -> Iterator[type[errors.DomainError]]:
+        for child in kind.__subclasses__():
+            yield child
+            yield from descendants(child)
+
+    return {child.constraint: child for child in descendants(errors.DomainError) if child.constraint}
+
+
+def answer_http_exception(error: HTTPException) -> Response:
+    """Answer what Flask, Werkzeug and their extensions raise."""
+    if error.response is not None and error.response.status_code < HTTPStatus.BAD_REQUEST:
+        return error.response  # type: ignore[return-value]  # a redirect or a 304, not a failure
+    status = error.code or HTTPStatus.INTERNAL_SERVER_ERROR
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return answer_unexpected(error)
+    code, message = HTTP_MESSAGES.get(status, (_snake(error.name), error.description or error.name))
+    response = envelope(status, Problem(code, message))
+    for name, value in error.get_headers():
+        if name.lower() not in {"content-type", "content-length"}:
+            response.headers[name] = value
+    if status == HTTPStatus.TOO_MANY_REQUESTS and (limit := limiter.current_limit):
+        response.headers["Retry-After"] = str(max(1, math.ceil(limit.reset_at - time.time())))
+    return response
+
+
+def answer_unexpected(error: BaseException) -> Response:
+    """Log a bug with everything needed to find it, and tell the caller nothing but where to point."""
+    if _is_transport_fault(error):
+        return envelope(HTTPStatus.BAD_REQUEST, Problem("malformed_body", "The body did not arrive whole."))
+    log.error("unexpected_error", method=request.method, path=request.path, exc_info=error)
+    return envelope(HTTPStatus.INTERNAL_SERVER_ERROR, Problem(*HTTP_MESSAGES[500]))
+
+
+def _is_transport_fault(error: BaseException) -> bool:
+    """Tell whether gunicorn found the request malformed only while the body was being read."""
+    return type(error).__module__.startswith("gunicorn.http")
+
+
+def envelope(status: int, head: Problem, details: Iterable[Problem] = ()) -> Response:
+    """Build the answer to a failure; `details` lists every problem and has at least the head."""
+    problems = tuple(details) or (head,)
+    body = {
+        "code": head.code,
+        "message": head.message,
+        "field": head.field,
+        "details": [problem.as_dict() for problem in problems],
+        "request_id": g.get("request_id"),
+    }
+    response = json.jsonify({"error": body})
+    response.status_code = status
+    return response
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"\W+", "_", name).lower()

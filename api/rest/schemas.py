@@ -1,0 +1,103 @@
+"""The bases of request and response schemas."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import marshmallow as ma
+
+from api.rest.fields import List, Message, Nested, QueryInteger, Range, SafeString
+
+
+class Schema(ma.Schema):
+    """A shape of JSON; what it does not name is refused on the way in."""
+
+    class Meta:
+        """Marshmallow's options."""
+
+        unknown = ma.RAISE
+
+    error_messages: ClassVar[dict[str, str]] = {
+        "unknown": Message("There is no such field here.", "unknown_field"),
+        "type": Message("Send a JSON object.", "invalid_type"),
+    }
+
+
+class ResponseSchema(Schema):
+    """A shape that only goes out; it may grow fields, so the document does not rule further ones out."""
+
+    class Meta:
+        """Marshmallow's options."""
+
+        unknown = ma.EXCLUDE
+
+
+class UpdateSchema(Schema):
+    """The shape of a PATCH: every field optional, at least one given."""
+
+    @ma.validates_schema
+    def _says_something(self, data: dict[str, Any], **_: Any) -> None:
+        if not data:
+            raise ma.ValidationError(Message("Name at least one field to change.", "required"))
+
+
+class PageQuerySchema(Schema):
+    """The query parameters of every list."""
+
+    limit = QueryInteger(
+        load_default=50,
+        validate=Range(min=1, max=200),
+        metadata={"description": "How many rows a page has, from 1 to 200.", "example": 50},
+    )
+    cursor = SafeString(
+        load_default=None,
+        max_length=2000,
+        metadata={"description": "Where to go on: `next_cursor` of the page before.", "example": "WyIyMjQyMyJd.x"},
+    )
+
+
+def page_of(schema: type[Schema]) -> type[Schema]:
+    """Make the schema of one page of a list."""
+    name = f"{schema.__name__.removesuffix('Schema')}PageSchema"
+    return type(
+        name,
+        (ResponseSchema,),
+        {
+            "__doc__": f"One page of {schema.__name__.removesuffix('Schema').lower()}s.",
+            "__module__": schema.__module__,
+            "data": List(Nested(schema), metadata={"description": "The rows of this page."}),
+            "next_cursor": SafeString(
+                allow_none=True,
+                metadata={
+                    "description": "Send it as `cursor` for the next page; null on the last one.",
+                    "example": None,
+                },
+            ),
+        },
+    )
+
+
+class ProblemSchema(ResponseSchema):
+    """One thing that is wrong. Some codes add facts, as `insufficient_stock` does with `requested`."""
+
+    class Meta:
+        """Marshmallow's options."""
+
+        unknown = ma.INCLUDE
+
+    code = SafeString(metadata={"description": "Stable; what programs decide on.", "example": "insufficient_stock"})
+    message = SafeString(metadata={"description": "For people.", "example": "Only 3 are available."})
+    field = SafeString(allow_none=True, metadata={"description": "Where.", "example": "lines.0.quantity"})
+
+
+class ErrorBodySchema(ProblemSchema):
+    """The first problem, all of them, and the id that finds the request in the log."""
+
+    details = List(Nested(ProblemSchema), metadata={"description": "Every problem, the first one included."})
+    request_id = SafeString(metadata={"description": "As in X-Request-ID.", "example": "0198c1f0-3f9e-7c3a"})
+
+
+class ErrorSchema(ResponseSchema):
+    """The envelope every failure comes in."""
+
+    error = Nested(ErrorBodySchema, metadata={"description": "What went wrong."})

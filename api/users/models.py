@@ -1,0 +1,24 @@
+"""People who use the installation."""
+
+from __future__ import annotations
+
+from sqlalchemy import CheckConstraint, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from api.core.orm import Base, Identified, Timestamped, Versioned
+
+
+class User(Identified, Versioned, Timestamped, Base):
+    """An account. `email` is kept in canonical form; `password_hash` is argon2id."""
+
+    __tablename__ = "users"
+    __table_args__ = (
+        UniqueConstraint("email"),
+        CheckConstraint("role IN ('customer', 'clerk', 'manager', 'admin')", name="role_known"),
+    )
+
+    email: Mapped[str] = mapped_column(String(254))
+    name: Mapped[str] = mapped_column(String(200))
+    password_hash: Mapped[str]
+    role: Mapped[str] = mapped_column(String(20))
+    is_active: Mapped[bool] = mapped_column(default=True, server_default="true")

@@ -1,0 +1,86 @@
+"""Make the ledger immutable and define the view that proves it adds up.
+
+Revision ID: 0002
+Revises: 0001
+Create Date: 2026-11-22 16:30:00+00:00
+"""
+
+from __future__ import annotations
+
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+REFUSE_CHANGE = """
+    CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        RAISE EXCEPTION '% is append-only: % is refused', TG_TABLE_NAME, TG_OP USING ERRCODE = 'restrict_violation';
+    END
+    $$
+"""
+
+GUARD_LEDGER = """
+    CREATE TRIGGER stock_movements_are_immutable
+    BEFORE UPDATE OR DELETE OR TRUNCATE ON stock_movements
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()
+"""
+
+INTEGRITY = """
+    CREATE VIEW integrity AS
+    WITH ledger AS (
+        SELECT item_id, location_id, sum(on_hand_change) AS on_hand, sum(reserved_change) AS reserved,
+            count(*) AS movements, max(sequence) AS last_sequence
+        FROM stock_movements GROUP BY item_id, location_id
+    ), promised AS (
+        SELECT item_id, location_id, sum(quantity) AS quantity FROM allocations GROUP BY item_id, location_id
+    ), compared AS (
+        SELECT item_id, location_id,
+            coalesce(l.on_hand, 0) AS on_hand, coalesce(l.reserved, 0) AS reserved, coalesce(l.version, 0) AS version,
+            coalesce(m.on_hand, 0) AS ledger_on_hand, coalesce(m.reserved, 0) AS ledger_reserved,
+            coalesce(m.movements, 0) AS movements, coalesce(m.last_sequence, 0) AS last_sequence,
+            coalesce(p.quantity, 0) AS promised
+        FROM stock_levels AS l
+        FULL JOIN ledger AS m USING (item_id, location_id)
+        FULL JOIN promised AS p USING (item_id, location_id)
+    ), held AS (
+        SELECT owner_id AS order_id, line_no, item_id, sum(quantity) AS quantity
+        FROM allocations GROUP BY owner_id, line_no, item_id
+    ), owed AS (
+        SELECT order_id, line_no, item_id, quantity - cancelled_quantity AS quantity
+        FROM order_lines WHERE is_stocked AND quantity > cancelled_quantity
+    )
+    SELECT 'on_hand differs from the ledger' AS kind, item_id, location_id, NULL::uuid AS order_id,
+        on_hand::bigint AS found, ledger_on_hand::bigint AS expected
+    FROM compared WHERE on_hand <> ledger_on_hand
+    UNION ALL
+    SELECT 'reserved differs from the ledger', item_id, location_id, NULL, reserved, ledger_reserved
+    FROM compared WHERE reserved <> ledger_reserved
+    UNION ALL
+    SELECT 'reserved differs from open promises', item_id, location_id, NULL, reserved, promised
+    FROM compared WHERE reserved <> promised
+    UNION ALL
+    SELECT 'the ledger has a gap', item_id, location_id, NULL, movements, greatest(version, last_sequence)
+    FROM compared WHERE movements <> version OR movements <> last_sequence
+    UNION ALL
+    SELECT 'an order holds other than it owes', item_id, NULL, order_id,
+        coalesce(held.quantity, 0), coalesce(owed.quantity, 0)
+    FROM held FULL JOIN owed USING (order_id, line_no, item_id)
+    WHERE coalesce(held.quantity, 0) <> coalesce(owed.quantity, 0)
+"""
+
+
+def upgrade() -> None:
+    """Go forward."""
+    op.execute(REFUSE_CHANGE)
+    op.execute(GUARD_LEDGER)
+    op.execute(INTEGRITY)
+
+
+def downgrade() -> None:
+    """Go back."""
+    op.execute("DROP VIEW integrity")
+    op.execute("DROP TRIGGER stock_movements_are_immutable ON stock_movements")
+    op.execute("DROP FUNCTION refuse_change")

@@ -1,0 +1,199 @@
+"""Servers, databases and clients for every test.
+
+Most tests run in a transaction that is rolled back (`session`, `client`). Where commits, several connections or several
+processes matter, a test asks for a database of its own (`database_url`, `live_app`, `server`): a copy of the migrated
+template, made in a fraction of a second.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from socket import create_server
+from typing import TYPE_CHECKING
+
+import flask_migrate
+import httpx
+import psycopg
+import pytest
+from psycopg import sql
+
+from api import create_app
+from api.auth import keys
+from api.config import Settings
+from api.embedded import Postgres, Valkey
+from api.extensions import db, limiter
+from tests.factories import Factory
+from tests.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from flask import Flask
+    from flask.testing import FlaskClient
+    from sqlalchemy.orm import Session
+
+PROJECT = Path(__file__).resolve().parent.parent
+TEMPLATE = "template_stockroom"
+_databases = count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A PostgreSQL server of the suite's own."""
+    server = Postgres.start(tmp_path_factory.mktemp("postgres"), options={"fsync": "off", "max_connections": "200"})
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    """A Valkey server of the suite's own."""
+    server = Valkey.start(tmp_path_factory.mktemp("valkey"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def keys_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with one signing key."""
+    directory = tmp_path_factory.mktemp("keys")
+    keys.create(directory)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def make_settings(valkey: Valkey, keys_dir: Path) -> Callable[..., Settings]:
+    """Build settings for a database; keyword arguments override."""
+
+    def build(database_url: str, **overrides: object) -> Settings:
+        values: dict[str, object] = {
+            "environment": "test",
+            "database_url": database_url,
+            "redis_url": valkey.url,
+            "secret_key": "a secret of the test-suite, forty-odd characters",
+            "jwt_keys_dir": keys_dir,
+            "log_level": "warning",
+        }
+        return Settings(**(values | overrides))  # type: ignore[arg-type]  # pydantic validates by name
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def app(postgres: Postgres, make_settings: Callable[..., Settings]) -> Flask:
+    """The application on the migrated template database; tests on it roll back."""
+    postgres.create_database(TEMPLATE)
+    app = create_app(make_settings(postgres.url(TEMPLATE)))
+    with app.app_context():
+        flask_migrate.upgrade()
+        db.engine.dispose()
+    return app
+
+
+@pytest.fixture
+def database_url(app: Flask, postgres: Postgres) -> Iterator[str]:  # noqa: ARG001  # the template must be migrated
+    """A database of this test's own, migrated and empty."""
+    name = f"stockroom_{next(_databases)}"
+    copy = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(TEMPLATE))
+    drop = sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
+    admin = postgres.url("postgres").replace("+psycopg", "")
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute(copy)
+        yield postgres.url(name)
+        connection.execute(drop)
+
+
+@contextmanager
+def disposing(app: Flask) -> Iterator[Flask]:
+    """Close an application's connections afterwards."""
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+
+
+@pytest.fixture
+def live_app(database_url: str, make_settings: Callable[..., Settings]) -> Iterator[Flask]:
+    """An application on a database of this test's own; what it commits stays committed."""
+    with disposing(create_app(make_settings(database_url))) as app:
+        yield app
+
+
+@pytest.fixture
+def session(app: Flask) -> Iterator[Session]:
+    """A session in a transaction that is rolled back, shared with what `client` does."""
+    with app.app_context():
+        engines = db.engines
+        engine = engines[None]
+        db.session.configure(join_transaction_mode="create_savepoint")
+        with engine.connect() as connection:
+            outer = connection.begin()
+            engines[None] = connection  # type: ignore[assignment]  # sessions bind to the one connection
+            yield db.session()
+            db.session.remove()
+            outer.rollback()
+        engines[None] = engine
+        db.session.configure(join_transaction_mode="conditional_savepoint")
+        engine.dispose()
+
+
+@pytest.fixture
+def client(app: Flask, session: Session) -> FlaskClient:  # noqa: ARG001  # the session brings the transaction
+    """A test client whose requests happen in the transaction of `session`."""
+    return app.test_client()
+
+
+@pytest.fixture
+def make(session: Session) -> Factory:
+    """Factories that write through `session`."""
+    return Factory(session)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_limits(request: pytest.FixtureRequest) -> None:
+    """Forget how often this test-suite has logged in."""
+    if "app" in request.fixturenames:
+        with request.getfixturevalue("app").app_context():
+            limiter.reset()
+
+
+@pytest.fixture(autouse=True)
+def _push_request_context() -> None:
+    """Keep pytest-flask from sharing one request context, and so `g`, between all requests of a test."""
+
+
+@pytest.fixture
+def server(database_url: str, valkey: Valkey, keys_dir: Path) -> Iterator[httpx.URL]:
+    """Two gunicorn workers on a database of this test's own; tells where they listen."""
+    with create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    environment = {
+        "PATH": os.environ["PATH"],
+        "ENVIRONMENT": "test",
+        "DATABASE_URL": database_url,
+        "REDIS_URL": valkey.url,
+        "SECRET_KEY": "a secret of the test-suite, forty-odd characters",
+        "JWT_KEYS_DIR": str(keys_dir),
+        "LOGIN_LIMIT": "10000 per minute",
+        "LOG_LEVEL": "warning",
+    }
+    command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "-w", "2", "--threads", "4"]
+    process = subprocess.Popen([*command, "-b", f"127.0.0.1:{port}", "wsgi:app"], cwd=PROJECT, env=environment)  # noqa: S603  # our own server
+    url = httpx.URL(f"http://127.0.0.1:{port}")
+    try:
+        wait_until(lambda: _answers(url), seconds=30)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(timeout=40)
+
+
+def _answers(url: httpx.URL) -> bool:
+    try:
+        return httpx.get(url.join("/ready")).is_success
+    except httpx.TransportError:
+        return False

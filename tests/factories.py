@@ -1,0 +1,82 @@
+"""Things tests need. Each is flushed and expired, so that a test reads what the database says."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from api.auth import service as auth
+from api.auth import tokens
+from api.core.caller import Caller
+from api.items import service as items
+from api.locations import service as locations
+from api.orders import service as orders
+from api.stock import service as stock
+from api.users import service as users
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from api.items.models import Item
+    from api.locations.models import Location
+    from api.users.models import User
+
+PASSWORD = "correct horse battery staple"  # noqa: S105  # a test account's
+GBP = orders.Currency("GBP", 2)
+
+
+class Factory:
+    """Makes things through the services, as the product itself does."""
+
+    _numbers = count(1)
+
+    def __init__(self, session: Session) -> None:
+        """Write through a session; the test, or its rollback, ends the transaction."""
+        self.session = session
+        self.by = Caller.system()
+
+    def user(self, *, role: str = "admin", **facts: Any) -> User:
+        """Make an account with `PASSWORD`."""
+        values = {"email": f"user{next(self._numbers)}@example.com", "name": "Somebody", "password": PASSWORD}
+        return self._fresh(users.create(self.session, **(values | facts), role=role, by=self.by))
+
+    def headers(self, *, role: str = "admin", user: User | None = None) -> dict[str, str]:
+        """Log a (new) user in and make the header that proves it."""
+        user = user or self.user(role=role)
+        login = auth.log_in(self.session, email=user.email, password=PASSWORD, lifetime=3600)
+        return {"Authorization": f"Bearer {tokens.issue(login.user_id, login.session_id)}"}
+
+    def caller(self, *, role: str = "admin", user: User | None = None) -> Caller:
+        """Make a caller as a service sees one."""
+        user = user or self.user(role=role)
+        return Caller(user_id=user.id, role=role, scopes=users.scopes_of(role))
+
+    def item(self, **facts: Any) -> Item:
+        """Make an item; `stock=` receives that much of it at `at=` (a new location when left out)."""
+        quantity, place = facts.pop("stock", 0), facts.pop("at", None)
+        values = {"sku": f"SKU-{next(self._numbers)}", "name": "Something", "unit_price": Decimal("2.50")}
+        item = items.create(self.session, **(values | facts), by=self.by)
+        if quantity:
+            self.receive(item, quantity, at=place or self.location())
+        return self._fresh(item)
+
+    def location(self, **facts: Any) -> Location:
+        """Make a location."""
+        values = {"code": f"L{next(self._numbers)}", "name": "Somewhere"}
+        return self._fresh(locations.create(self.session, **(values | facts), by=self.by))
+
+    def receive(self, item: Item, quantity: int, *, at: Location) -> None:
+        """Take stock in."""
+        lines = [stock.Line(item_id=item.id, quantity=quantity)]
+        stock.receive(self.session, location_id=at.id, lines=lines, by=self.by)
+
+    def order(self, *lines: tuple[Item, int], by: Caller | None = None, **facts: Any) -> orders.Placed:
+        """Place an order."""
+        wanted = [orders.LineRequest(item_id=item.id, quantity=quantity) for item, quantity in lines]
+        return orders.place(self.session, lines=wanted, currency=GBP, by=by or self.by, **facts)
+
+    def _fresh[Row](self, row: Row) -> Row:
+        self.session.flush()
+        self.session.expire(row)
+        return row
