@@ -17,6 +17,7 @@ from api.demo.cli import demo
 from api.extensions import cors, db, limiter, migrate
 from api.health.routes import blp as health
 from api.items.routes import blp as items
+from api.jobs import tasks as housekeeping
 from api.jobs.cli import worker
 from api.locations.routes import blp as locations
 from api.orders.routes import blp as orders
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 RESOURCES: tuple[Blueprint, ...] = (auth, users, items, availability, locations, stock, orders)
 EXPOSED_HEADERS = ["ETag", "Idempotency-Replayed", "Link", "Location", "Retry-After", "X-Request-ID"]
 REDIS_TIMEOUTS = {"socket_connect_timeout": 0.2, "socket_timeout": 0.2}
+TASKS = (housekeeping,)
+"""Modules whose import declares background tasks."""
+
 COMMANDS = (worker, keys, demo, spec, stock_commands, user_commands)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from iso4217 import Currency
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
@@ -90,7 +90,7 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "json", "console"] = "auto"
 
     @classmethod
-    def load(cls, **overrides: object) -> Self:
+    def load(cls, **overrides: Any) -> Self:  # noqa: ANN401  # pydantic validates what arrives by name
         """Read the environment; outside production, fill the gaps from a running `flask up`.
 
         Raises:
@@ -98,7 +98,7 @@ class Settings(BaseSettings):
 
         """
         try:
-            settings = cls(**overrides)  # type: ignore[arg-type]  # pydantic validates what arrives by name
+            settings = cls(**overrides)
             if settings.environment == "production":
                 return settings
             running = _read_run_file(settings.data_dir)
@@ -155,9 +155,9 @@ class Settings(BaseSettings):
 _PROCESS_SECRET = secrets.token_urlsafe(32)
 
 
-def _read_run_file(data_dir: Path) -> dict[str, object]:
+def _read_run_file(data_dir: Path) -> dict[str, Any]:
     try:
-        values: dict[str, object] = json.loads((data_dir / RUN_FILE).read_text("utf-8"))
+        values: dict[str, Any] = json.loads((data_dir / RUN_FILE).read_text("utf-8"))
     except (FileNotFoundError, PermissionError, NotADirectoryError, json.JSONDecodeError):
         return {}
     return values

@@ -35,10 +35,7 @@ START_SECONDS = 60.0
 """Long, because a database that was killed replays its log before it answers."""
 
 STOP_SECONDS = 20.0
-LARGEST_LOG_BYTES = 10_000_000
-LONGEST_SOCKET_PATH = 103
-"""What every supported system allows for the path of a socket (macOS 103, Linux 107)."""
-
+LONGEST_SOCKET_PATH = 103  # what macOS allows; Linux allows 107
 SYSTEM_USER = "embedded_postgres"
 
 
@@ -59,8 +56,7 @@ class Postgres(Service):
     @classmethod
     def start(cls, data_dir: Path, *, options: Mapping[str, str] | None = None) -> Self:
         """Start the server, creating its directory the first time."""
-        server = cls(data_dir, options=options)
-        server.launch()
+        (server := cls(data_dir, options=options)).launch()
         return server
 
     def url(self, database: str = "stockroom") -> str:
@@ -90,10 +86,9 @@ class Postgres(Service):
             "unix_socket_directories": f'"{self._socket_dir}"',
             "unix_socket_permissions": "0700",
         } | self._options
-        arguments = [str(programs / "postgres"), "-D", str(self.directory)]
-        arguments += [f"--{name}={value}" for name, value in settings.items()]
+        arguments = [programs / "postgres", "-D", self.directory, *(f"--{name}={settings[name]}" for name in settings)]
         with _log(self.directory.parent / "postgres.log") as log:
-            self._spawn(arguments, cwd=self.directory, output=log.fileno(), account=account)
+            self._spawn([str(part) for part in arguments], cwd=self.directory, output=log.fileno(), account=account)
         _await_answer(self, self._is_ready, self.directory.parent / "postgres.log")
 
     def _is_ready(self) -> bool:
@@ -118,8 +113,7 @@ class Valkey(Service):
     @classmethod
     def start(cls, data_dir: Path) -> Self:
         """Start the server."""
-        server = cls(data_dir)
-        server.launch()
+        (server := cls(data_dir)).launch()
         return server
 
     @property
@@ -166,10 +160,7 @@ def _program(wheel: str, pattern: str) -> Path:
     for root in (spec.submodule_search_locations or []) if spec else []:
         for path in Path(root).glob(pattern):
             return path
-    message = (
-        f"The embedded servers are not installed ({wheel} is missing). Run `uv sync` to install them, "
-        "or set DATABASE_URL and REDIS_URL to servers of your own."
-    )
+    message = f"Package {wheel} is missing. Run `uv sync`, or set DATABASE_URL and REDIS_URL to servers of your own."
     raise EmbeddedError(message)
 
 
@@ -193,8 +184,7 @@ def _system_user() -> tuple[int, int]:
         _run(["useradd", "--system", SYSTEM_USER])
     except (OSError, subprocess.CalledProcessError) as error:
         message = (
-            f"PostgreSQL does not run as root, and the user {SYSTEM_USER} could not be created ({error}). "
-            "Start as an ordinary user, or set DATABASE_URL."
+            f"PostgreSQL refuses to run as root and user {SYSTEM_USER} cannot be made ({error}). Start as another user."
         )
         raise EmbeddedError(message) from error
     return getpwnam(SYSTEM_USER)[2:4]
@@ -249,8 +239,7 @@ def _refuse_foreign_data(directory: Path, program: Path) -> None:
     ours = _run([str(program), "--version"]).split()[-1].partition(".")[0]
     if found != ours:
         message = (
-            f"{directory} was written by PostgreSQL {found}, the embedded server is {ours}. Dump the data with the "
-            "former version (pg_dump) and load them into a new data directory, or choose another one."
+            f"{directory} is of PostgreSQL {found}, ours is {ours}. Move it with pg_dump, or choose another place."
         )
         raise EmbeddedError(message)
 
@@ -290,9 +279,7 @@ def _end_leftovers(program: str, directory: Path, stop_signal: signal.Signals) -
 
 
 def _log(path: Path) -> IO[bytes]:
-    """Open a log to append to, emptied first when it has grown large."""
-    if path.exists() and path.stat().st_size > LARGEST_LOG_BYTES:
-        path.unlink()
+    """Open a log to append to, for our eyes only."""
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab")
 
 

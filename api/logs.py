@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import logging.config
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 from structlog.processors import ExceptionRenderer
@@ -66,7 +66,7 @@ def redact(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     return {key: REDACTED if _SECRET_NAME.search(key) else _clean(value) for key, value in event.items()}
 
 
-def _clean(value: Any) -> Any:
+def _clean(value: object) -> object:
     if isinstance(value, str):
         return _BEARER.sub(rf"\1 {REDACTED}", _URL_PASSWORD.sub(rf"\g<scheme>:{REDACTED}@", value))
     if isinstance(value, dict):

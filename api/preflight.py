@@ -74,11 +74,15 @@ def open_port(host: str, port: int, *, patience: float, supervisor: Supervisor) 
     return listener
 
 
+def libpq_url(settings: Settings) -> str:
+    """Say where the database is, as psycopg itself wants to hear it."""
+    return settings.sqlalchemy_url.replace("postgresql+psycopg://", "postgresql://", 1)
+
+
 def check_database(settings: Settings, connections: int) -> None:
     """Refuse a server that is away, too old, too small, or could lose an acknowledged order with the power."""
-    url = settings.sqlalchemy_url.replace("postgresql+psycopg://", "postgresql://", 1)
     try:
-        with psycopg.connect(url, connect_timeout=5, autocommit=True) as connection:
+        with psycopg.connect(libpq_url(settings), connect_timeout=5, autocommit=True) as connection:
             version = connection.info.server_version // 10_000
             if version < OLDEST_POSTGRES:
                 message = f"The database server is PostgreSQL {version}; Stockroom needs {OLDEST_POSTGRES} or newer."

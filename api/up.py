@@ -7,7 +7,7 @@ import json
 import os
 import secrets
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import click
 import flask_migrate
+import psycopg
+from alembic.script import ScriptDirectory
 from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
@@ -168,7 +170,7 @@ def _write_private(path: Path, text: str) -> None:
 
 def _is_migrated(settings: Settings) -> bool:
     heads = set(ScriptDirectory(str(PROJECT / "migrations")).get_heads())
-    with psycopg.connect(settings.libpq_url) as connection, suppress(psycopg.errors.UndefinedTable):
+    with psycopg.connect(preflight.libpq_url(settings)) as connection, suppress(psycopg.errors.UndefinedTable):
         return {row[0] for row in connection.execute("SELECT version_num FROM alembic_version")} == heads
     return False
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-from uuid import UUID
+from typing import TYPE_CHECKING
 
-from sqlalchemy import Row, column, func, select, table, update
+from sqlalchemy import column, func, select, table, update
 
 from api.auth.models import AuthSession
 from api.core.orm import Repository
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from uuid import UUID
+
+    from api.core.orm import AnyRow
 
 users = table("users", column("id"), column("role"), column("is_active"))
 """Read here, and only read, so that caller and login cost one statement on every request."""
@@ -28,7 +30,7 @@ class SessionRepository(Repository[AuthSession]):
 
     model = AuthSession
 
-    def live_caller(self, *, user_id: UUID, session_id: UUID) -> Row[Any] | None:
+    def live_caller(self, *, user_id: UUID, session_id: UUID) -> AnyRow | None:
         """Find the user behind a login that is still good: one indexed read."""
         query = _LIVE_CALLER.where(AuthSession.id == session_id, users.c.id == user_id)
         return self.session.execute(query).one_or_none()

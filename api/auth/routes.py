@@ -60,7 +60,7 @@ def log_out() -> None:
 
     Ends the login this access token belongs to; both its tokens are refused from the next request on.
     """
-    service.end(db.session(), caller.current().session_id)
+    service.log_out(db.session(), by=caller.current())
 
 
 def _pair(login: service.Login) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from marshmallow import fields
 
-from api.rest.fields import Email, OneOf, SafeString, Secret, StrictInteger
+from api.rest.fields import Email, OneOf, SafeString, Secret, StrictInteger, Text
 from api.rest.schemas import ResponseSchema, Schema
 
 TOKEN = {"description": "Send it as Authorization: Bearer …", "example": "eyJhbGciOiJSUzI1NiIsImtpZCI6Ij…"}
@@ -39,7 +39,7 @@ class RefreshSchema(Schema):
 class TokenSchema(ResponseSchema):
     """A pair of tokens (RFC 6749 section 5.1)."""
 
-    access_token = SafeString(metadata=TOKEN)
-    refresh_token = SafeString(metadata={"description": "Good once, for the next pair.", "example": "0198c1f0-….kq0…"})
-    token_type = SafeString(metadata={"description": "Always `Bearer`.", "example": "Bearer"})
+    access_token = Text(metadata=TOKEN)
+    refresh_token = Text(metadata={"description": "Good once, for the next pair.", "example": "0198c1f0-….kq0…"})
+    token_type = Text(metadata={"description": "Always `Bearer`.", "example": "Bearer"})
     expires_in = StrictInteger(metadata={"description": "Life of the access token in seconds.", "example": 600})

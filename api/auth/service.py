@@ -71,9 +71,10 @@ def _end_for_good(session: Session, session_id: UUID) -> None:
         own.commit()
 
 
-def end(session: Session, session_id: UUID) -> None:
-    """End a login; its access and refresh tokens are refused from the next request on."""
-    SessionRepository(session).end(session_id)
+def log_out(session: Session, *, by: Caller) -> None:
+    """End the caller's login; its access and refresh tokens are refused from the next request on."""
+    if by.session_id is not None:
+        SessionRepository(session).end(by.session_id)
 
 
 def caller_of(session: Session, *, user_id: UUID, session_id: UUID) -> Caller | None:

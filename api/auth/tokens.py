@@ -14,6 +14,7 @@ from api.auth.keys import KeyRing
 from api.extensions import db, jwt
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
     from flask import Flask
 
     from api.config import Settings
@@ -45,7 +46,9 @@ def init_app(app: Flask, settings: Settings) -> None:
 def issue(user_id: UUID, session_id: UUID) -> str:
     """Sign an access token for a login; it says who and which login, nothing else."""
     header = {"kid": _ring().signing_kid, "typ": TOKEN_TYPE}
-    return create_access_token(str(user_id), additional_claims={"sid": str(session_id)}, additional_headers=header)
+    claims = {"sid": str(session_id)}
+    token: str = create_access_token(str(user_id), additional_claims=claims, additional_headers=header)
+    return token
 
 
 def _ring() -> KeyRing:
@@ -54,12 +57,12 @@ def _ring() -> KeyRing:
 
 
 @jwt.encode_key_loader
-def _signing_key(_: Any) -> Any:
+def _signing_key(_: object) -> RSAPrivateKey:
     return _ring().signing_key
 
 
 @jwt.decode_key_loader
-def _verifying_key(header: dict[str, Any], _: dict[str, Any]) -> Any:
+def _verifying_key(header: dict[str, Any], _: dict[str, Any]) -> RSAPublicKey:
     if header.get("alg") != ALGORITHM or header.get("typ") != TOKEN_TYPE or "crit" in header:
         raise KeyError(header.get("typ"))
     return _ring().public_key(header.get("kid"))

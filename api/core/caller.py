@@ -26,6 +26,19 @@ class Caller:
         """Stand for the installation itself: a command at its console, or a background task."""
         return cls(user_id=None, role="system", scopes=frozenset(SCOPES), request_id=request_id)
 
+    @property
+    def own_id(self) -> UUID:
+        """The id of the user who asks.
+
+        Raises:
+            LookupError: the installation itself asks.
+
+        """
+        if self.user_id is None:
+            message = "The installation itself has no account."
+            raise LookupError(message)
+        return self.user_id
+
     def may(self, scope: str) -> bool:
         """Tell whether the caller holds a scope."""
         return scope in self.scopes

@@ -14,8 +14,11 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
 from api.core import ids
 
 if TYPE_CHECKING:
-    from sqlalchemy import Select
+    from sqlalchemy import Row, Select
     from sqlalchemy.orm import Session
+
+type AnyRow = Row[*tuple[Any, ...]]
+"""A row of a Core query, whatever its columns."""
 
 NAMING_CONVENTION = {
     "pk": "pk_%(table_name)s",
@@ -84,7 +87,7 @@ class Repository[Model: Base]:
         self.session.flush()
         return row
 
-    def one(self, query: Select[tuple[Model]]) -> Model | None:
+    def one(self, query: Select[Model]) -> Model | None:
         """Find the only row a query matches."""
         return self.session.scalars(query).one_or_none()
 

@@ -95,7 +95,7 @@ def _plain(value: object) -> object:
     return str(value) if isinstance(value, UUID | Decimal) else value
 
 
-def _typed(value: Any, kind: type) -> object:
+def _typed(value: object, kind: type) -> object:
     if kind is datetime:
-        return datetime.fromisoformat(value)
+        return datetime.fromisoformat(str(value))
     return kind(value)

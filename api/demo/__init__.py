@@ -1,0 +1,1 @@
+"""A real shop's year, to try things on."""

@@ -20,4 +20,4 @@ if TYPE_CHECKING:
 def add(session: Session, type_: str, subject_id: UUID, data: dict[str, Any], *, by: Caller) -> None:
     """Append one line to the feed."""
     values = {"id": ids.new(), "type": type_, "subject_id": subject_id, "data": data}
-    session.execute(insert(Event.__table__), values | {"actor_id": by.user_id, "request_id": by.request_id})
+    session.execute(insert(Event), values | {"actor_id": by.user_id, "request_id": by.request_id})

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row, Text, any_, cast, func, insert, or_, select
-from sqlalchemy.dialects.postgresql import ARRAY, UUID
+from sqlalchemy import ARRAY, Text, Uuid, any_, cast, func, insert, or_, select
 
 from api.core.orm import Repository
 from api.core.paging import Listing
@@ -13,7 +12,9 @@ from api.items.models import Item
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
-    from uuid import UUID as Identifier
+    from uuid import UUID
+
+    from api.core.orm import AnyRow
 
 _FACTS = select(Item.id, Item.sku, Item.name, Item.unit_price, Item.is_stocked, Item.archived_at)
 
@@ -38,9 +39,9 @@ class ItemRepository(Repository[Item]):
             )
         return Listing(query, keys=(Item.sku, Item.id))
 
-    def facts(self, *, ids: Collection[Identifier], skus: Collection[str]) -> Sequence[Row[Any]]:
+    def facts(self, *, ids: Collection[UUID], skus: Collection[str]) -> Sequence[AnyRow]:
         """Read what an order or a receipt needs to know about many items, in one statement."""
-        by_id = Item.id == any_(cast(list(ids), ARRAY(UUID)))
+        by_id = Item.id == any_(cast(list(ids), ARRAY(Uuid)))
         if not skus:
             return self.session.execute(_FACTS.where(by_id)).all()
         by_sku = func.lower(Item.sku) == any_(cast([sku.lower() for sku in skus], ARRAY(Text)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api.rest.fields import AwareDateTime, Boolean, OneOf, SafeString, Sku, StrictInteger, StrictUUID, UnitPrice
+from api.rest.fields import AwareDateTime, Boolean, OneOf, SafeString, Sku, StrictInteger, StrictUUID, Text, UnitPrice
 from api.rest.schemas import PageQuerySchema, ResponseSchema, Schema, UpdateSchema, page_of
 
 SKU = {"description": "Stock-keeping unit, unique without regard to case.", "example": "22423"}
@@ -18,9 +18,9 @@ class ItemSchema(ResponseSchema):
 
     id = StrictUUID(metadata={"description": "Identifier.", "example": "0198c1f0-3f9e-7c3a-9d0e-2b8f1c6a7d45"})
     sku = Sku(metadata=SKU)
-    name = SafeString(metadata=NAME)
-    description = SafeString(allow_none=True, metadata=DESCRIPTION)
-    unit = SafeString(metadata=UNIT)
+    name = Text(metadata=NAME)
+    description = Text(allow_none=True, metadata=DESCRIPTION)
+    unit = Text(metadata=UNIT)
     unit_price = UnitPrice(metadata=PRICE)
     is_stocked = Boolean(metadata=STOCKED)
     archived_at = AwareDateTime(

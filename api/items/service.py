@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from api.core.caller import Caller
     from api.core.money import Money
+    from api.core.orm import AnyRow
     from api.core.paging import Listing
 
 
@@ -109,7 +110,7 @@ def search(session: Session, *, q: str | None = None, sku: str | None = None, ar
 def facts_by_id(session: Session, item_ids: Collection[UUID]) -> dict[UUID, ItemFacts]:
     """Read facts about many items with one statement; unknown ids are left out."""
     rows = ItemRepository(session).facts(ids=item_ids, skus=())
-    return {row.id: ItemFacts(*row) for row in rows}
+    return {row.id: _facts(row) for row in rows}
 
 
 def facts(session: Session, *, ids: Collection[UUID], skus: Collection[str]) -> dict[UUID | str, ItemFacts]:
@@ -117,8 +118,12 @@ def facts(session: Session, *, ids: Collection[UUID], skus: Collection[str]) -> 
     rows = ItemRepository(session).facts(ids=ids, skus=skus)
     found: dict[UUID | str, ItemFacts] = {}
     for row in rows:
-        found[row.id] = found[row.sku.lower()] = ItemFacts(*row)
+        found[row.id] = found[row.sku.lower()] = _facts(row)
     return found
+
+
+def _facts(row: AnyRow) -> ItemFacts:
+    return ItemFacts(row.id, row.sku, row.name, row.unit_price, row.is_stocked, row.archived_at)
 
 
 def import_many(session: Session, rows: Iterable[dict[str, Any]]) -> dict[str, UUID]:

@@ -19,15 +19,18 @@ if TYPE_CHECKING:
 tasks = procrastinate.Blueprint()
 """Where tasks are declared; a worker's queue application takes them all."""
 
+type Work = Callable[[Session], object]
+type Task = Callable[..., Any]
+
 NAMESPACE = "stockroom"
 
 
-def periodic(cron: str) -> Callable[[Callable[[Session], object]], Any]:
+def periodic(cron: str) -> Callable[[Work], Task]:
     """Declare work that one of the workers does whenever `cron` (UTC) says, in a transaction of its own."""
 
-    def decorator(work: Callable[[Session], object]) -> Any:
+    def decorator(work: Work) -> Task:
         @wraps(work)
-        def run(timestamp: int) -> None:
+        def run(timestamp: int) -> None:  # noqa: ARG001  # procrastinate passes the due time by this name
             with tasks.flask_app.app_context(), db.session.begin():  # type: ignore[attr-defined]  # set by queue_app
                 work(db.session())
 

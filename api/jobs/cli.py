@@ -8,7 +8,6 @@ import click
 from flask import current_app
 from flask.cli import with_appcontext
 
-from api.jobs import tasks  # noqa: F401  # declares the tasks
 from api.jobs.app import queue_app
 
 SHUTDOWN_SECONDS = 20

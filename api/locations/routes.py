@@ -17,7 +17,6 @@ from api.locations.schemas import (
     LocationSchema,
     LocationUpdateSchema,
 )
-
 from api.rest import caller
 from api.rest.smorest import Blueprint
 
@@ -43,7 +42,7 @@ class LocationCollection(MethodView):
 
         In order of code.
         """
-        return service.listing(db.session())
+        return service.listing(db.session(), **query)
 
     @blp.requires("locations:write")
     @blp.idempotent

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api.rest.fields import AwareDateTime, Range, Regexp, SafeString, StrictInteger, StrictUUID
+from api.rest.fields import AwareDateTime, Range, Regexp, SafeString, StrictInteger, StrictUUID, Text
 from api.rest.schemas import PageQuerySchema, ResponseSchema, Schema, UpdateSchema, page_of
 
 CODE = {"description": "Short code, unique without regard to case.", "example": "MAIN"}
@@ -32,7 +32,7 @@ class LocationSchema(ResponseSchema):
 
     id = StrictUUID(metadata={"description": "Identifier.", "example": "0198c1f0-3f9e-7c3a-9d0e-2b8f1c6a7d46"})
     code = Code()
-    name = SafeString(metadata=NAME)
+    name = Text(metadata=NAME)
     priority = Priority()
     version = StrictInteger(metadata={"description": "Counts changes; the ETag.", "example": 1})
     created_at = AwareDateTime(metadata={"description": "When it was added.", "example": "2026-05-17T09:30:00Z"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row, func, select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import selectinload
 
 from api.core.orm import Repository
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from sqlalchemy.orm import Session
+
+    from api.core.orm import AnyRow
 
 _ORDER_TYPES = {
     "id": "uuid",
@@ -118,7 +120,7 @@ class OrderRepository(Repository[Order]):
         return Listing(query, keys=(Order.placed_at, Order.id), descending=True)
 
 
-def insert(session: Session, orders: Sequence[dict[str, Any]], lines: Sequence[dict[str, Any]]) -> Sequence[Row[Any]]:
+def insert(session: Session, orders: Sequence[dict[str, Any]], lines: Sequence[dict[str, Any]]) -> Sequence[AnyRow]:
     """Insert orders and their lines with one statement; tells what the database made up."""
     values = {f"o_{name}": [order[name] for order in orders] for name in _ORDER_TYPES}
     values |= {f"l_{name}": [line[name] for line in lines] for name in _LINE_TYPES}

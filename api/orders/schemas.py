@@ -21,6 +21,7 @@ from api.rest.fields import (
     Sku,
     StrictInteger,
     StrictUUID,
+    Text,
     UnitPrice,
 )
 from api.rest.schemas import PageQuerySchema, ResponseSchema, Schema, page_of
@@ -44,7 +45,7 @@ class OrderLineSchema(ResponseSchema):
     line_no = StrictInteger(metadata={"description": "Counts from 1.", "example": 1})
     item_id = StrictUUID(metadata={"description": "The item.", "example": ITEM_ID["example"]})
     sku = Sku(metadata=SKU)
-    name = SafeString(metadata={"description": "The item's name.", "example": "Regency cakestand 3 tier"})
+    name = Text(metadata={"description": "The item's name.", "example": "Regency cakestand 3 tier"})
     quantity = StrictInteger(metadata={"description": "Units ordered.", "example": 3})
     cancelled_quantity = StrictInteger(metadata={"description": "Units cancelled since.", "example": 0})
     unit_price = UnitPrice(metadata={"description": "Price per unit.", "example": "12.75"})
@@ -56,21 +57,21 @@ class OrderSummarySchema(ResponseSchema):
     """An order without its lines."""
 
     id = StrictUUID(metadata={"description": "Identifier.", "example": "0198c1f0-3f9e-7c3a-9d0e-2b8f1c6a7d48"})
-    number = SafeString(metadata={"description": "The number people use.", "example": "SO-001001"})
-    status = SafeString(metadata=STATUS)
+    number = Text(metadata={"description": "The number people use.", "example": "SO-001001"})
+    status = Text(metadata=STATUS)
     customer_id = StrictUUID(
         allow_none=True, metadata={"description": "Whose it is; null for a guest.", "example": None}
     )
-    reference = SafeString(allow_none=True, metadata=REFERENCE)
-    note = SafeString(allow_none=True, metadata=NOTE)
+    reference = Text(allow_none=True, metadata=REFERENCE)
+    note = Text(allow_none=True, metadata=NOTE)
     metadata = Metadata(attribute="details", metadata=METADATA)
-    currency = SafeString(metadata={"description": "ISO 4217 code.", "example": "GBP"})
+    currency = Text(metadata={"description": "ISO 4217 code.", "example": "GBP"})
     total = Amount(metadata={"description": "Sum of the lines, rounded once, half to even.", "example": "38.25"})
     line_count = StrictInteger(metadata={"description": "How many lines it has.", "example": 1})
     version = StrictInteger(metadata={"description": "Counts changes; the ETag.", "example": 1})
     placed_at = AwareDateTime(metadata={"description": "When it was placed.", "example": "2026-05-17T09:30:00Z"})
     cancelled_at = AwareDateTime(allow_none=True, metadata={"description": "When it was cancelled.", "example": None})
-    cancel_reason = SafeString(allow_none=True, metadata={"description": "Why it was cancelled.", "example": None})
+    cancel_reason = Text(allow_none=True, metadata={"description": "Why it was cancelled.", "example": None})
     created_at = AwareDateTime(metadata={"description": "When it was recorded.", "example": "2026-05-17T09:30:00Z"})
     updated_at = AwareDateTime(metadata={"description": "When it last changed.", "example": "2026-05-17T09:30:00Z"})
 
@@ -92,7 +93,7 @@ class OrderLineCreateSchema(Schema):
     )
 
     @ma.validates_schema
-    def _names_one_item(self, data: dict[str, Any], **_: Any) -> None:
+    def _names_one_item(self, data: dict[str, Any], **_: object) -> None:
         if ("item_id" in data) == ("sku" in data):
             raise ma.ValidationError(
                 Message("Name the item by item_id or by sku, one of the two.", "required"), "item_id"
@@ -129,7 +130,7 @@ class OrderQuerySchema(PageQuerySchema):
     placed_before = AwareDateTime(metadata={"description": "Placed earlier.", "example": "2026-06-01T00:00:00Z"})
 
     @ma.validates_schema
-    def _from_is_before(self, data: dict[str, Any], **_: Any) -> None:
+    def _from_is_before(self, data: dict[str, Any], **_: object) -> None:
         if "placed_from" in data and "placed_before" in data and data["placed_from"] >= data["placed_before"]:
             raise ma.ValidationError(
                 Message("placed_before must be later than placed_from.", "out_of_range"), "placed_before"

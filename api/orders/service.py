@@ -146,7 +146,7 @@ def place(
     return order
 
 
-def assemble(lines: Sequence[Line], *, currency: Currency, **facts: Any) -> Placed:
+def assemble(lines: Sequence[Line], *, currency: Currency, **facts: Any) -> Placed:  # noqa: ANN401  # fields of Placed
     """Put an order together: line amounts are exact, their total is rounded once.
 
     Raises:

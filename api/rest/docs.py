@@ -37,7 +37,8 @@ def init_app(app: Flask, api: Api, *, pages: bool) -> None:
 def render_document(app: Flask) -> dict[str, Any]:
     """Build the OpenAPI document."""
     api: Api = app.extensions["openapi"]
-    return api.spec.to_dict()
+    document: dict[str, Any] = api.spec.to_dict()
+    return document
 
 
 @docs.get("/openapi.json")

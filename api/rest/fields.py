@@ -6,7 +6,7 @@ import re
 import unicodedata
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 from uuid import UUID
 
 import marshmallow as ma
@@ -37,7 +37,7 @@ class Message(str):
     __slots__ = ("code",)
     code: str
 
-    def __new__(cls, text: str, code: str) -> Message:
+    def __new__(cls, text: str, code: str) -> Self:
         """Attach a code to a sentence."""
         message = super().__new__(cls, text)
         message.code = code
@@ -85,7 +85,7 @@ class Range(validate.Range):
 class Regexp(validate.Regexp):
     """Text of a given form."""
 
-    def _format_error(self, value: str) -> str:
+    def _format_error(self, value: str | bytes) -> str:
         return Message(super()._format_error(value), "invalid_format")
 
 
@@ -165,6 +165,10 @@ class SafeString(CodedField, fields.String):
         ):
             raise Refusal("invalid_character", "Remove control and invisible characters.")
         return unicodedata.normalize("NFC", value).strip()
+
+
+class Text(CodedField, fields.String):
+    """Text in an answer."""
 
 
 class Sku(SafeString):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import marshmallow as ma
 from webargs.flaskparser import FlaskParser
@@ -56,7 +56,7 @@ class Parser(FlaskParser):
     """The only way input enters."""
 
     DEFAULT_VALIDATION_STATUS = HTTPStatus.UNPROCESSABLE_ENTITY
-    DEFAULT_UNKNOWN_BY_LOCATION: ClassVar[dict[str, str | None]] = {
+    DEFAULT_UNKNOWN_BY_LOCATION: dict[str, str | None] = {  # noqa: RUF012  # declared so by webargs
         "json": ma.RAISE,
         "form": ma.RAISE,
         "query": ma.RAISE,
@@ -83,11 +83,11 @@ class Parser(FlaskParser):
     def handle_error(
         self,
         error: ma.ValidationError,
-        req: Request,  # noqa: ARG002  # the signature is webargs'
-        schema: ma.Schema,  # noqa: ARG002
+        req: Request,  # the signature is webargs'
+        schema: ma.Schema,
         *,
-        error_status_code: int | None,  # noqa: ARG002
-        error_headers: Mapping[str, str] | None,  # noqa: ARG002
+        error_status_code: int | None,
+        error_headers: Mapping[str, str] | None,
     ) -> NoReturn:
         """Turn marshmallow's nested messages into a flat list of problems."""
         raise InvalidInput(tuple(flatten(error.messages))) from error

@@ -188,19 +188,21 @@ def translate(error: SQLAlchemyError) -> errors.DomainError | None:
     if not isinstance(error, DBAPIError):
         return None
     constraint = getattr(getattr(error.orig, "diag", None), "constraint_name", None)
-    if constraint and (claimed := _claimed_constraints().get(constraint)):
-        return claimed()
     state = sqlstate(error) or ""
-    if state in ERROR_OF_SQLSTATE:
-        return ERROR_OF_SQLSTATE[state]()
-    if state.startswith("08") or error.connection_invalidated or type(error.orig).__name__ == "OperationalError":
-        return DatabaseUnavailable()
-    if type(error.orig).__name__ == "DataError" and "NUL" in str(error.orig):
-        return InvalidCharacter()
-    return None
+    meaning = _claimed_constraints().get(constraint) or ERROR_OF_SQLSTATE.get(state)
+    if meaning is None and (state.startswith("08") or error.connection_invalidated or _is_a(error, "OperationalError")):
+        meaning = DatabaseUnavailable
+    if meaning is None and _is_a(error, "DataError") and "NUL" in str(error.orig):
+        meaning = InvalidCharacter
+    return meaning() if meaning else None
 
 
-def _claimed_constraints() -> dict[str, type[errors.DomainError]]:
+def _is_a(error: DBAPIError, name: str) -> bool:
+    """Tell the driver's class of an error, which is all there is where it carries no SQLSTATE."""
+    return type(error.orig).__name__ == name
+
+
+def _claimed_constraints() -> dict[str | None, type[errors.DomainError]]:
     def descendants(kind: type[errors.DomainError]) -> Iterator[type[errors.DomainError]]:
         for child in kind.__subclasses__():
             yield child

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import marshmallow as ma
 
-from api.rest.fields import List, Message, Nested, QueryInteger, Range, SafeString
+from api.rest.fields import List, Message, Nested, QueryInteger, Range, SafeString, Text
 
 
 class Schema(ma.Schema):
@@ -17,7 +17,7 @@ class Schema(ma.Schema):
 
         unknown = ma.RAISE
 
-    error_messages: ClassVar[dict[str, str]] = {
+    error_messages: dict[str, str] = {  # noqa: RUF012  # declared so by marshmallow
         "unknown": Message("There is no such field here.", "unknown_field"),
         "type": Message("Send a JSON object.", "invalid_type"),
     }
@@ -66,7 +66,7 @@ def page_of(schema: type[Schema]) -> type[Schema]:
             "__doc__": f"One page of {schema.__name__.removesuffix('Schema').lower()}s.",
             "__module__": schema.__module__,
             "data": List(Nested(schema), metadata={"description": "The rows of this page."}),
-            "next_cursor": SafeString(
+            "next_cursor": Text(
                 allow_none=True,
                 metadata={
                     "description": "Send it as `cursor` for the next page; null on the last one.",
@@ -85,16 +85,16 @@ class ProblemSchema(ResponseSchema):
 
         unknown = ma.INCLUDE
 
-    code = SafeString(metadata={"description": "Stable; what programs decide on.", "example": "insufficient_stock"})
-    message = SafeString(metadata={"description": "For people.", "example": "Only 3 are available."})
-    field = SafeString(allow_none=True, metadata={"description": "Where.", "example": "lines.0.quantity"})
+    code = Text(metadata={"description": "Stable; what programs decide on.", "example": "insufficient_stock"})
+    message = Text(metadata={"description": "For people.", "example": "Only 3 are available."})
+    field = Text(allow_none=True, metadata={"description": "Where.", "example": "lines.0.quantity"})
 
 
 class ErrorBodySchema(ProblemSchema):
     """The first problem, all of them, and the id that finds the request in the log."""
 
     details = List(Nested(ProblemSchema), metadata={"description": "Every problem, the first one included."})
-    request_id = SafeString(metadata={"description": "As in X-Request-ID.", "example": "0198c1f0-3f9e-7c3a"})
+    request_id = Text(metadata={"description": "As in X-Request-ID.", "example": "0198c1f0-3f9e-7c3a"})
 
 
 class ErrorSchema(ResponseSchema):

@@ -37,7 +37,7 @@ BEARER = "Bearer"
 FORM = "application/x-www-form-urlencoded"
 
 
-class Api(flask_smorest.Api):
+class Api(flask_smorest.Api):  # type: ignore[misc]  # flask-smorest is untyped
     """The OpenAPI document and the blueprints under one version prefix."""
 
     ERROR_SCHEMA = ErrorSchema
@@ -46,7 +46,7 @@ class Api(flask_smorest.Api):
         """Bind to the application; title and version come from its configuration."""
         plugin = MarshmallowPlugin(schema_name_resolver=_schema_name)
         super().__init__(app, spec_kwargs={"marshmallow_plugin": plugin})
-        plugin.converter.add_attribute_function(describe_field)
+        self.ma_plugin.converter.add_attribute_function(describe_field)
         token_url = "/api/v1/auth/token"  # noqa: S105  # an address, not a password
         flows = {"password": {"tokenUrl": token_url, "refreshUrl": "/api/v1/auth/refresh", "scopes": SCOPES}}
         self.spec.components.security_scheme(OAUTH2, {"type": "oauth2", "flows": flows})
@@ -61,10 +61,11 @@ class Api(flask_smorest.Api):
         """Leave errors to `rest.problems`."""
 
 
-class Blueprint(flask_smorest.Blueprint):
-    """A resource. Its decorators, top to bottom:
+class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # the same
+    """A resource.
 
-    `requires → limit → idempotent → etag → arguments → response → alt_response… → paginate`
+    Its decorators, top to bottom: `requires → limit → idempotent → etag → arguments → response → alt_response… →
+    paginate`, so that a stranger is answered 401 and neither 422 nor 428.
     """
 
     ARGUMENTS_PARSER = Parser()
@@ -81,6 +82,26 @@ class Blueprint(flask_smorest.Blueprint):
         super().add_url_rule(
             rule, endpoint, self._decorate_view_func_or_method_view(transactional, view_func), *args, **kw
         )
+
+    def route[Target](self, rule: str, **options: Any) -> Callable[[Target], Target]:
+        """Register a view function or a MethodView under an address."""
+        decorate: Callable[[Target], Target] = super().route(rule, **options)
+        return decorate
+
+    def arguments(self, schema: type[Schema], *, location: str = "json", **options: Any) -> Callable[[View], View]:
+        """Hand the view what a schema has read from the body or the query, as its first argument."""
+        decorate: Callable[[View], View] = super().arguments(schema, location=location, **options)
+        return decorate
+
+    def response(self, status: int, schema: type[Schema] | None = None, **options: Any) -> Callable[[View], View]:
+        """Answer with what the view returns, written by a schema."""
+        decorate: Callable[[View], View] = super().response(status, schema, **options)
+        return decorate
+
+    def alt_response(self, status: int, response: str | None = None, **options: Any) -> Callable[[View], View]:
+        """Document another answer the view can give."""
+        decorate: Callable[[View], View] = super().alt_response(status, response, **options)
+        return decorate
 
     @staticmethod
     def requires(*scopes: str) -> Callable[[View], View]:
@@ -146,12 +167,12 @@ class Blueprint(flask_smorest.Blueprint):
         return self._decorate_view_func_or_method_view(_around(guard, etag=True), obj)
 
     @staticmethod
-    def check_etag(version: int) -> None:  # type: ignore[override]  # a version number, not data to hash
+    def check_etag(version: int) -> None:
         """Refuse the change when the caller's copy is not this version."""
         etag.check(version)
 
     @staticmethod
-    def set_etag(version: int) -> None:  # type: ignore[override]
+    def set_etag(version: int) -> None:
         """Announce the version that is being answered."""
         etag.announce(version)
 
@@ -193,7 +214,8 @@ class Blueprint(flask_smorest.Blueprint):
         if "requestBody" in doc:
             responses |= {status: HTTPStatus(status).name for status in (400, 413, 415, 422)}
         doc["operationId"] = _operation_id(doc_info["docstring"].get("summary", ""))
-        return deepupdate({"responses": responses}, doc)
+        documented: dict[str, Any] = deepupdate({"responses": responses}, doc)
+        return documented
 
 
 def _around(guard: Callable[[Callable[[], Any]], Any], **marks: Any) -> Callable[[View], View]:

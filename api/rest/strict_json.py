@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from flask import Response
 from flask.json.provider import DefaultJSONProvider
 
 from api.core.errors import Malformed, Problem, RuleViolation
@@ -151,7 +152,7 @@ class StrictJSONProvider(DefaultJSONProvider):
     def response(self, *args: Any, **kwargs: Any) -> Any:
         """Make a response straight from bytes."""
         body = orjson.dumps(self._prepare_response_obj(args, kwargs), default=_default)
-        return self._app.response_class(body, mimetype="application/json")
+        return Response(body, mimetype="application/json")
 
 
 def _default(value: Any) -> Any:

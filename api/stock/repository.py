@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ARRAY, Row, any_, cast, func, select, text
-from sqlalchemy.dialects.postgresql import UUID as PG_UUID
+from sqlalchemy import ARRAY, Uuid, any_, cast, select, text
 
 from api.core.paging import Listing
 from api.stock.booking import Balance, LevelKey
@@ -15,8 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
     from uuid import UUID
 
+    from sqlalchemy import ColumnElement
     from sqlalchemy.orm import Session
 
+    from api.core.orm import AnyRow
     from api.stock.booking import Book, PromiseKey
 
 _LOCKED = select(
@@ -76,13 +77,14 @@ _WRITE = text(f"""
 """)  # noqa: S608  # only names from the table above are put into the text
 
 _FREED = """
-    FROM unnest(
+    unnest(
         CAST(:owners AS uuid[]), CAST(:lines AS smallint[]), CAST(:locations AS uuid[]), CAST(:quantities AS int[])
     ) AS f (owner_id, line_no, location_id, quantity)
     WHERE a.owner_id = f.owner_id AND a.line_no = f.line_no AND a.location_id = f.location_id
+        AND f.quantity
 """
-_SHRINK = text(f"UPDATE allocations AS a SET quantity = a.quantity - f.quantity {_FREED} AND a.quantity > f.quantity")  # noqa: S608
-_DROP = text("DELETE FROM allocations AS a USING " + _FREED.replace("FROM ", "", 1) + " AND a.quantity = f.quantity")
+_SHRINK = text(f"UPDATE allocations AS a SET quantity = a.quantity - f.quantity FROM {_FREED} < a.quantity")  # noqa: S608  # two constants
+_DROP = text(f"DELETE FROM allocations AS a USING {_FREED} = a.quantity")  # noqa: S608  # two constants
 
 
 class LevelChangedUnderLockError(RuntimeError):
@@ -145,11 +147,11 @@ def _end_promises(session: Session, freed: dict[PromiseKey, int]) -> None:
         "locations": [key.location_id for key in freed],
         "quantities": list(freed.values()),
     }
+    session.execute(_DROP, values)  # before the others shrink, or one halved would look used up
     session.execute(_SHRINK, values)
-    session.execute(_DROP, values)
 
 
-def promises(session: Session, owner_ids: Collection[UUID]) -> Sequence[Row[Any]]:
+def promises(session: Session, owner_ids: Collection[UUID]) -> Sequence[AnyRow]:
     """Read the open promises of orders, line by line."""
     query = select(
         Allocation.owner_id, Allocation.line_no, Allocation.location_id, Allocation.item_id, Allocation.quantity
@@ -189,17 +191,14 @@ def availability(session: Session, item_id: UUID) -> Sequence[StockLevel]:
     return session.scalars(query).all()
 
 
-def differences(session: Session) -> Sequence[Row[Any]]:
+def differences(session: Session) -> Sequence[AnyRow]:
     """Read the integrity view: what does not add up, which is nothing."""
     return session.execute(text("SELECT * FROM integrity ORDER BY kind, item_id, location_id, order_id")).all()
 
 
-def _balances(rows: Iterable[Row[Any]]) -> dict[LevelKey, Balance]:
-    return {
-        LevelKey(item_id, location_id): Balance(on_hand, reserved, version)
-        for item_id, location_id, on_hand, reserved, version in rows
-    }
+def _balances(rows: Iterable[AnyRow]) -> dict[LevelKey, Balance]:
+    return {LevelKey(row.item_id, row.location_id): Balance(row.on_hand, row.reserved, row.version) for row in rows}
 
 
-def _uuids(values: Collection[UUID]) -> Any:
-    return cast(list(values), ARRAY(PG_UUID))
+def _uuids(values: Collection[UUID]) -> ColumnElement[Any]:
+    return cast(list(values), ARRAY(Uuid))

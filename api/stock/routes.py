@@ -89,7 +89,7 @@ def adjust(body: dict[str, Any]) -> service.Posting:
     return service.adjust(db.session(), **body, by=caller.current())
 
 
-@availability_blp.route("/<uuid:item_id>/availability", methods=["GET"], tags=["items"])
+@availability_blp.route("/<uuid:item_id>/availability", methods=["GET"])
 @availability_blp.requires("items:read")
 @availability_blp.response(HTTPStatus.OK, AvailabilitySchema)
 @availability_blp.alt_response(HTTPStatus.NOT_FOUND, "NOT_FOUND")

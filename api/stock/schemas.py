@@ -13,6 +13,7 @@ from api.rest.fields import (
     SignedQuantity,
     StrictInteger,
     StrictUUID,
+    Text,
 )
 from api.rest.schemas import PageQuerySchema, ResponseSchema, Schema, page_of
 
@@ -64,17 +65,17 @@ class MovementSchema(ResponseSchema):
     item_id = StrictUUID(metadata=ITEM_ID)
     location_id = StrictUUID(metadata=LOCATION_ID)
     sequence = StrictInteger(metadata={"description": "Counts this level's movements, without gaps.", "example": 7})
-    kind = SafeString(metadata={"description": "receipt, adjustment, reserve or release.", "example": "receipt"})
+    kind = Text(metadata={"description": "receipt, adjustment, reserve or release.", "example": "receipt"})
     quantity = StrictInteger(metadata={"description": "Units moved, signed.", "example": 24})
     on_hand_change = StrictInteger(metadata={"description": "What it did to on_hand.", "example": 24})
     reserved_change = StrictInteger(metadata={"description": "What it did to reserved.", "example": 0})
     on_hand = StrictInteger(metadata={"description": "on_hand after it.", "example": 120})
     reserved = StrictInteger(metadata={"description": "reserved after it.", "example": 20})
-    reason = SafeString(allow_none=True, metadata={"description": "Why, for an adjustment.", "example": "damaged"})
-    reference = SafeString(allow_none=True, metadata=REFERENCE)
+    reason = Text(allow_none=True, metadata={"description": "Why, for an adjustment.", "example": "damaged"})
+    reference = Text(allow_none=True, metadata=REFERENCE)
     source_id = StrictUUID(allow_none=True, metadata={"description": "The order that caused it.", "example": None})
     actor_id = StrictUUID(allow_none=True, metadata={"description": "Who; null for a command.", "example": None})
-    request_id = SafeString(allow_none=True, metadata={"description": "In which request.", "example": "0198c1f0-3f9e"})
+    request_id = Text(allow_none=True, metadata={"description": "In which request.", "example": "0198c1f0-3f9e"})
     occurred_at = AwareDateTime(metadata={"description": "When it happened.", "example": "2026-05-17T09:30:00Z"})
     recorded_at = AwareDateTime(metadata={"description": "When it was written.", "example": "2026-05-17T09:30:00Z"})
 

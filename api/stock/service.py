@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from sqlalchemy import Row
     from sqlalchemy.orm import Session
 
     from api.core.caller import Caller
     from api.core.errors import DomainError
+    from api.core.orm import AnyRow
     from api.core.paging import Listing
     from api.stock.booking import Balance, Movement
 
@@ -213,7 +213,7 @@ def movements(
     return repository.movements(item_id=item_id, location_id=location_id, source_id=source_id, kind=kind)
 
 
-def audit(session: Session) -> Sequence[Row[Any]]:
+def audit(session: Session) -> Sequence[AnyRow]:
     """List every difference between ledger, balances, promises and orders. There are none."""
     return repository.differences(session)
 
@@ -224,7 +224,7 @@ class _Left:
     def __init__(self, owners: Mapping[UUID, Mapping[int, int] | None]) -> None:
         self.owners = {owner: None if lines is None else dict(lines) for owner, lines in owners.items()}
 
-    def take(self, row: Row[Any]) -> int:
+    def take(self, row: AnyRow) -> int:
         lines = self.owners[row.owner_id]
         if lines is None:
             return int(row.quantity)

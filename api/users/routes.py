@@ -30,7 +30,7 @@ class UserCollection(MethodView):
     @blp.paginate
     def get(self, query: dict[str, Any]) -> Listing:
         """List users"""
-        return service.listing(db.session())
+        return service.listing(db.session(), **query)
 
     @blp.requires("users:write")
     @blp.idempotent
@@ -54,6 +54,6 @@ class Me(MethodView):
     @blp.response(HTTPStatus.OK, UserSchema)
     def get(self) -> User:
         """Show myself"""
-        user = service.get(db.session(), caller.current().user_id)
+        user = service.get(db.session(), caller.current().own_id)
         blp.set_etag(user.version)
         return user

@@ -1,0 +1,1 @@
+"""Stockroom from the outside: real processes, real servers."""

@@ -1,0 +1,86 @@
+"""The documentation pages in a real browser: they work, and nothing leaves the machine."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from api.extensions import db
+from tests.factories import PASSWORD, Factory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import httpx
+    from flask import Flask
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.browser
+
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync"]
+
+
+@pytest.fixture
+def complaints() -> list[str]:
+    """What the page complained about: errors in its console, among them violations of the content security policy."""
+    return []
+
+
+@pytest.fixture
+def visited() -> set[str]:
+    """The hosts the page spoke to."""
+    return set()
+
+
+@pytest.fixture
+def page(complaints: list[str], visited: set[str]) -> Iterator[Page]:
+    """A page of a headless Chromium."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=QUIET)
+        page = browser.new_page(viewport={"width": 1300, "height": 1400})
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda request: visited.add(request.url.split("/")[2]))
+        yield page
+        browser.close()
+
+
+@pytest.fixture
+def username(live_app: Flask) -> str:
+    """An administrator of the installation the server works on."""
+    with live_app.app_context():
+        email = Factory(db.session()).user(role="admin").email
+        db.session.commit()
+    return email
+
+
+def test_authorize_takes_username_and_password_and_an_operation_runs(
+    page: Page, server: httpx.URL, username: str, complaints: list[str], visited: set[str]
+) -> None:
+    page.goto(str(server.join("/docs")))
+    page.get_by_role("button", name="Authorize").first.click()
+    dialog = page.locator(".dialog-ux")
+    dialog.get_by_label("username:").fill(username)
+    dialog.get_by_label("password:").fill(PASSWORD)
+    dialog.get_by_role("button", name="Apply given OAuth2 credentials").click()
+    expect(dialog.get_by_role("button", name="Remove authorization")).to_be_visible()
+    dialog.locator("form").get_by_role("button", name="Close").click()
+    operation = page.locator("#operations-users-showMyself")
+    operation.locator(".opblock-summary-control").click()
+    operation.get_by_role("button", name="Execute").click()
+    expect(operation.locator(".live-responses-table td.response-col_status").last).to_have_text("200")
+    expect(operation.locator(".live-responses-table")).to_contain_text(username)
+    assert complaints == []
+    assert visited == {server.netloc.decode()}
+
+
+def test_the_reference_renders_with_local_assets_only(
+    page: Page, server: httpx.URL, complaints: list[str], visited: set[str]
+) -> None:
+    page.goto(str(server.join("/redoc")))
+    expect(page.get_by_role("heading", name="Place an order")).to_be_visible()
+    assert complaints == []
+    assert visited == {server.netloc.decode()}
