@@ -42,6 +42,19 @@ errorlog = "-"
 loglevel = os.environ.get("GUNICORN_LOG_LEVEL", "info")
 
 
+def on_starting(server: Arbiter) -> None:
+    """Refuse a database server on which an acknowledged order could be lost. One that is away may come later."""
+    from api.config import Settings  # noqa: PLC0415  # gunicorn reads this file before it sets the import path
+    from api.preflight import Refusal, check_database  # noqa: PLC0415  # the same
+
+    settings = Settings.load()
+    try:
+        check_database(settings, server.cfg.workers * settings.database_pool_size, must_answer=False)
+    except Refusal as refusal:
+        refusal.show()
+        raise SystemExit(refusal.exit_code) from None
+
+
 def post_fork(_server: Arbiter, worker: Worker) -> None:
     """Forget database connections of the master: two processes that speak on one socket corrupt each other's answers.
 

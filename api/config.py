@@ -57,37 +57,45 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True, extra="ignore")
 
-    environment: Literal["development", "production", "test"] = "development"
-    data_dir: Path = Path("instance")
+    environment: Literal["development", "production", "test"] = Field(
+        "development", description="`production` demands its secrets and writes JSON logs."
+    )
+    data_dir: Path = Field(Path("instance"), description="Where `flask up` keeps keys, secrets and its own servers.")
 
-    database_url: Annotated[str, AfterValidator(_psycopg_url)] | None = None
-    database_pool_size: int = Field(default=8, ge=1, le=200)
-    database_pool_timeout_seconds: float = Field(default=5, gt=0, le=60)
-    database_statement_timeout_ms: int = Field(default=15_000, ge=100)
-    database_lock_timeout_ms: int = Field(default=5_000, ge=50)
-    database_idle_timeout_ms: int = Field(default=30_000, ge=100)
-    allow_unsafe_durability: bool = False
+    database_url: Annotated[str, AfterValidator(_psycopg_url)] | None = Field(
+        None, description="PostgreSQL 15 or newer, as in `postgresql://user:password@host/stockroom`."
+    )
+    database_pool_size: int = Field(8, ge=1, le=200, description="Connections each process may open.")
+    database_pool_timeout_seconds: float = Field(5, gt=0, le=60, description="How long a request waits for one.")
+    database_statement_timeout_ms: int = Field(15_000, ge=100, description="The longest a statement may take.")
+    database_lock_timeout_ms: int = Field(5_000, ge=50, description="The longest a statement waits for a lock.")
+    database_idle_timeout_ms: int = Field(30_000, ge=100, description="The longest a transaction may do nothing.")
+    allow_unsafe_durability: bool = Field(
+        default=False, description="Start although the server could lose acknowledged orders with the power."
+    )
 
-    redis_url: str | None = None
+    redis_url: str | None = Field(
+        None, description="Valkey or Redis, where rate limits are counted for all processes; unset, each counts alone."
+    )
 
-    secret_key: SecretStr | None = None
-    jwt_keys_dir: Path | None = None
-    jwt_issuer: str = "stockroom"
-    jwt_audience: str = "stockroom"
-    access_token_seconds: int = Field(default=600, ge=60, le=3600)
-    refresh_token_seconds: int = Field(default=30 * 86_400, ge=3600)
+    secret_key: SecretStr | None = Field(None, description="Signs cursors; at least 32 characters in production.")
+    jwt_keys_dir: Path | None = Field(None, description="PEM files of the keys that sign access tokens.")
+    jwt_issuer: str = Field("stockroom", description="`iss` of access tokens.")
+    jwt_audience: str = Field("stockroom", description="`aud` of access tokens.")
+    access_token_seconds: int = Field(600, ge=60, le=3600, description="Life of an access token.")
+    refresh_token_seconds: int = Field(30 * 86_400, ge=3600, description="Life of a login.")
 
-    currency: Annotated[str, AfterValidator(_known_currency)] = "GBP"
-    idempotency_key_required: bool = False
-    login_limit: str = "10 per minute"
-    max_request_bytes: int = Field(default=2 * 1024 * 1024, ge=1024)
+    currency: Annotated[str, AfterValidator(_known_currency)] = Field("GBP", description="ISO 4217 code of all money.")
+    idempotency_key_required: bool = Field(default=False, description="Refuse writes without an Idempotency-Key.")
+    login_limit: str = Field("10 per minute", description="Logins and refreshes that one network may try.")
+    max_request_bytes: int = Field(2 * 1024 * 1024, ge=1024, description="The largest body that is read.")
 
-    cors_origins: CommaSeparated = ()
-    trusted_hosts: CommaSeparated = ()
-    docs_enabled: bool = True
+    cors_origins: CommaSeparated = Field((), description="Origins whose pages may call the API, comma-separated.")
+    trusted_hosts: CommaSeparated = Field((), description="Host names that are answered, comma-separated; empty: all.")
+    docs_enabled: bool = Field(default=True, description="Serve /docs, /redoc and /openapi.json.")
 
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: Literal["auto", "json", "console"] = "auto"
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least that is logged.")
+    log_format: Literal["auto", "json", "console"] = Field("auto", description="`auto`: JSON in production.")
 
     @classmethod
     def load(cls, **overrides: Any) -> Self:  # noqa: ANN401  # pydantic validates what arrives by name

@@ -79,8 +79,11 @@ def libpq_url(settings: Settings) -> str:
     return settings.sqlalchemy_url.replace("postgresql+psycopg://", "postgresql://", 1)
 
 
-def check_database(settings: Settings, connections: int) -> None:
-    """Refuse a server that is away, too old, too small, or could lose an acknowledged order with the power."""
+def check_database(settings: Settings, connections: int, *, must_answer: bool = True) -> None:
+    """Refuse a server that is too old, too small, or could lose an acknowledged order with the power.
+
+    One that is away is refused too, unless it need not answer: then it may come later, and is not checked.
+    """
     try:
         with psycopg.connect(libpq_url(settings), connect_timeout=5, autocommit=True) as connection:
             version = connection.info.server_version // 10_000
@@ -90,6 +93,8 @@ def check_database(settings: Settings, connections: int) -> None:
             names = [*DURABILITY, "max_connections"]
             rows = connection.execute("SELECT name, setting FROM pg_settings WHERE name = ANY(%s)", [names]).fetchall()
     except psycopg.Error as error:
+        if not must_answer:
+            return
         reason = (str(error).splitlines() or ["no reason given"])[0]
         message = f"The database cannot be reached ({reason}). Start it, or correct DATABASE_URL."
         raise Refusal(message) from None

@@ -29,6 +29,9 @@ ECHO_SECONDS = 0.5
 """A wrapper may pass on the Ctrl-C that the terminal has already delivered; within this time it is the same one."""
 
 EXIT_CODE_WHEN_FORCED = 130
+UNWANTED_HERE = "PYTHONDONTWRITEBYTECODE"
+"""Dropped from what children inherit: what they compile at the first start makes every later one seconds faster."""
+
 PR_SET_PDEATHSIG = 1
 
 
@@ -106,6 +109,7 @@ class Service(ABC):
         self._process = process = subprocess.Popen(  # noqa: S603  # list arguments, all made by our own code
             list(arguments),
             cwd=cwd,
+            env={name: value for name, value in os.environ.items() if name != UNWANTED_HERE},
             stdin=subprocess.DEVNULL if first_input is None else subprocess.PIPE,
             stdout=output,
             stderr=None if output is None else subprocess.STDOUT,

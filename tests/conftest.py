@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from socket import create_server
-from typing import TYPE_CHECKING
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, cast
 
 import flask_migrate
 import httpx
@@ -43,11 +44,15 @@ _databases = count(1)
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    """A PostgreSQL server of the suite's own."""
-    server = Postgres.start(tmp_path_factory.mktemp("postgres"), options={"fsync": "off", "max_connections": "200"})
-    yield server
-    server.stop()
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server of the suite's own.
+
+    Not under pytest's folder for temporary files: that is closed to the account PostgreSQL runs as when we are root.
+    """
+    with TemporaryDirectory(prefix="stockroom-", ignore_cleanup_errors=True) as directory:
+        server = Postgres.start(Path(directory), options={"fsync": "off", "max_connections": "200"})
+        yield server
+        server.stop()
 
 
 @pytest.fixture(scope="session")
@@ -127,12 +132,12 @@ def live_app(database_url: str, make_settings: Callable[..., Settings]) -> Itera
 def session(app: Flask) -> Iterator[Session]:
     """A session in a transaction that is rolled back, shared with what `client` does."""
     with app.app_context():
-        engines = db.engines
-        engine = engines[None]
+        engines = cast("dict[str | None, object]", db.engines)
+        engine = db.engine
         db.session.configure(join_transaction_mode="create_savepoint")
         with engine.connect() as connection:
             outer = connection.begin()
-            engines[None] = connection  # type: ignore[assignment]  # sessions bind to the one connection
+            engines[None] = connection  # sessions bind to the one connection
             yield db.session()
             db.session.remove()
             outer.rollback()
@@ -167,33 +172,49 @@ def _push_request_context() -> None:
 
 
 @pytest.fixture
-def server(database_url: str, valkey: Valkey, keys_dir: Path) -> Iterator[httpx.URL]:
-    """Two gunicorn workers on a database of this test's own; tells where they listen."""
-    with create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    environment = {
+def server_environment(database_url: str, valkey: Valkey, keys_dir: Path) -> dict[str, str]:
+    """What a server process needs to know."""
+    return {
         "PATH": os.environ["PATH"],
         "ENVIRONMENT": "test",
         "DATABASE_URL": database_url,
         "REDIS_URL": valkey.url,
         "SECRET_KEY": "a secret of the test-suite, forty-odd characters",
         "JWT_KEYS_DIR": str(keys_dir),
+        "ALLOW_UNSAFE_DURABILITY": "true",
         "LOGIN_LIMIT": "10000 per minute",
         "LOG_LEVEL": "warning",
     }
-    command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "-w", "2", "--threads", "4"]
-    process = subprocess.Popen([*command, "-b", f"127.0.0.1:{port}", "wsgi:app"], cwd=PROJECT, env=environment)  # noqa: S603  # our own server
-    url = httpx.URL(f"http://127.0.0.1:{port}")
-    try:
-        wait_until(lambda: _answers(url), seconds=30)
+
+
+@pytest.fixture
+def server(server_environment: dict[str, str]) -> Iterator[httpx.URL]:
+    """Two gunicorn workers on a database of this test's own; tells where they listen."""
+    with gunicorn(server_environment) as (process, url):
+        wait_until(lambda: answers(url.join("/ready"), process), seconds=60)
         yield url
+
+
+@contextmanager
+def gunicorn(environment: dict[str, str]) -> Iterator[tuple[subprocess.Popen[str], httpx.URL]]:
+    """Start gunicorn as production does; tells the process and where it will listen."""
+    with create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "-w", "2", "--threads", "4"]
+    command += ["--log-level", "warning", "-b", f"127.0.0.1:{port}", "wsgi:app"]
+    process = subprocess.Popen(command, cwd=PROJECT, env=environment, stderr=subprocess.PIPE, text=True)
+    try:
+        yield process, httpx.URL(f"http://127.0.0.1:{port}")
     finally:
         process.terminate()
-        process.wait(timeout=40)
+        process.communicate(timeout=40)
 
 
-def _answers(url: httpx.URL) -> bool:
+def answers(url: httpx.URL, process: subprocess.Popen[str]) -> bool:
+    """Tell whether a server answers well; complain when it has ended."""
+    if process.poll() is not None:
+        raise AssertionError(process.communicate()[1])
     try:
-        return httpx.get(url.join("/ready")).is_success
+        return httpx.get(url).is_success
     except httpx.TransportError:
         return False

@@ -75,9 +75,10 @@ def create(directory: Path) -> str:
     key = rsa.generate_private_key(public_exponent=65537, key_size=RSA_BITS)
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     kid = str(ids.new())
-    path = directory / f"{kid}.pem"
-    path.touch(mode=0o600)
-    path.write_bytes(pem)
+    draft = directory / f"{kid}.new"
+    draft.touch(mode=0o600)
+    draft.write_bytes(pem)
+    draft.replace(directory / f"{kid}.pem")
     return kid
 
 

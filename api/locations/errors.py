@@ -1,6 +1,6 @@
 """What can go wrong with locations."""
 
-from api.core.errors import Conflict, NotFound
+from api.core.errors import Conflict, NotFound, RuleViolation
 
 
 class LocationNotFound(NotFound):
@@ -8,6 +8,14 @@ class LocationNotFound(NotFound):
 
     code = "location_not_found"
     message = "There is no such location."
+
+
+class LocationUnknown(RuleViolation):
+    """A request names a location that does not exist."""
+
+    code = "location_not_found"
+    message = "There is no such location."
+    field = "location_id"
 
 
 class CodeTaken(Conflict):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypedDict
 
 from api.events import service as events
-from api.locations.errors import CodeTaken, LocationNotFound
+from api.locations.errors import CodeTaken, LocationNotFound, LocationUnknown
 from api.locations.models import Location
 from api.locations.repository import LocationRepository
 
@@ -76,15 +76,15 @@ def listing(session: Session) -> Listing:
     return LocationRepository(session).listing()
 
 
-def ensure(session: Session, location_id: UUID, *, at: str = "location_id") -> None:
+def ensure(session: Session, location_id: UUID) -> None:
     """Make sure a location that a request names exists.
 
     Raises:
-        LocationNotFound: it does not; the error points at the field `at`.
+        LocationUnknown: it does not.
 
     """
     if not LocationRepository(session).has(location_id):
-        raise LocationNotFound(at=at)
+        raise LocationUnknown
 
 
 def find_or_create(session: Session, *, code: str, name: str, by: Caller) -> Location:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from api.core import ids, money
 from api.events import service as events
 from api.items import service as items
+from api.locations import service as locations
 from api.orders import repository
 from api.orders.errors import (
     InvalidTransition,
@@ -126,6 +127,7 @@ def place(
     Raises:
         ItemUnknown, ItemArchived: naming every such line.
         PriceNotAllowed: the caller gave a price and may not.
+        LocationUnknown: the location named does not exist.
         TotalTooLarge: beyond what can be recorded.
         InsufficientStock: naming every item that is short.
 
@@ -140,6 +142,8 @@ def place(
         note=note,
         details=details or {},
     )
+    if location_id is not None:
+        locations.ensure(session, location_id)
     stock.reserve(session, order.promise(), by=by, location_id=location_id)
     _insert(session, [order])
     events.record(session, "order.placed", order.id, _facts(order), by=by)

@@ -1,4 +1,4 @@
-"""`flask spec`."""
+"""`flask spec`: the documents that are written by the code."""
 
 from __future__ import annotations
 
@@ -9,20 +9,39 @@ import orjson
 from flask import current_app
 from flask.cli import with_appcontext
 
+from api.rest.catalogues import render_errors, render_settings
 from api.rest.docs import render_document
 
-DOCUMENT = Path("docs/openapi.json")
+
+def _openapi() -> bytes:
+    return orjson.dumps(render_document(current_app), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def _errors() -> bytes:
+    return render_errors().encode()
+
+
+def _settings() -> bytes:
+    return render_settings().encode()
+
+
+DOCUMENTS = {
+    Path("docs/openapi.json"): _openapi,
+    Path("docs/errors.md"): _errors,
+    Path("docs/configuration.md"): _settings,
+}
 
 
 @click.command("spec")
-@click.option("--check", is_flag=True, help="Only compare; fail when the file is out of date.")
+@click.option("--check", is_flag=True, help="Only compare; fail when a file is out of date.")
 @with_appcontext
 def spec(*, check: bool) -> None:
-    """Write the OpenAPI document to docs/openapi.json."""
-    rendered = orjson.dumps(render_document(current_app), option=orjson.OPT_INDENT_2) + b"\n"
-    if not check:
-        DOCUMENT.write_bytes(rendered)
-        click.echo(f"Wrote {DOCUMENT}.")
-    elif DOCUMENT.read_bytes() != rendered:
-        message = f"{DOCUMENT} is out of date; run: make spec"
-        raise click.ClickException(message)
+    """Write the OpenAPI document and the reference pages from the code."""
+    for path, render in DOCUMENTS.items():
+        rendered = render()
+        if not check:
+            path.write_bytes(rendered)
+            click.echo(f"Wrote {path}.")
+        elif not path.exists() or path.read_bytes() != rendered:
+            message = f"{path} is out of date; run: make spec"
+            raise click.ClickException(message)

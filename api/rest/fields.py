@@ -31,14 +31,33 @@ _RFC3339 = re.compile(
 _EMAIL = re.compile(r"[a-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})+", re.ASCII)
 
 
+FIELD_CODES = {
+    "invalid_character": "Text holds a control, invisible or unpaired character.",
+    "invalid_format": "A string does not have the form its field demands.",
+    "invalid_type": "The JSON type is wrong, as a string where an integer belongs.",
+    "invalid_value": "The value is refused for another reason; the message says which.",
+    "null_not_allowed": "The field was null and may not be.",
+    "out_of_range": "A number, date or time lies outside its bounds.",
+    "repeated_parameter": "A query parameter or form field was sent more than once.",
+    "required": "A field that must be there is missing.",
+    "too_many_decimals": "A price has more decimal places than are kept.",
+    "unknown_choice": "The value is none of those the field allows.",
+    "unknown_field": "There is no such field or parameter here.",
+    "wrong_length": "A string or list is too short or too long.",
+}
+"""The codes of problems with single fields; all come with 422."""
+
+
 class Message(str):
-    """A validation message that knows its stable code."""
+    """A validation message that knows its stable code, one of `FIELD_CODES`."""
 
     __slots__ = ("code",)
     code: str
 
     def __new__(cls, text: str, code: str) -> Self:
         """Attach a code to a sentence."""
+        if code not in FIELD_CODES:
+            raise KeyError(code)
         message = super().__new__(cls, text)
         message.code = code
         return message
@@ -268,7 +287,13 @@ class Nested(CodedField, fields.Nested):
 
 
 class List(CodedField, fields.List[Any]):
-    """A list."""
+    """A list; a wrong length is refused before anything in it is read."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> list[Any]:
+        for validator in self.validators if isinstance(value, list) else ():
+            if isinstance(validator, Length):
+                validator(value)
+        return super()._deserialize(value, attr, data, **kwargs)
 
 
 class Metadata(CodedField, fields.Dict):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import marshmallow as ma
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 
     from flask import Request
 
-ENVELOPE_KEYS = ("json", "query", "form", "_schema")
+MAXIMUM_PROBLEMS = 1000
+"""An answer lists no more than this; without a bound, 2 MB of nonsense get 50 MB of answer."""
 
 
 class BodyMissing(Malformed):
@@ -90,20 +92,20 @@ class Parser(FlaskParser):
         error_headers: Mapping[str, str] | None,
     ) -> NoReturn:
         """Turn marshmallow's nested messages into a flat list of problems."""
-        raise InvalidInput(tuple(flatten(error.messages))) from error
+        (messages,) = error.messages_dict.values()  # under the name of the place that was read, as in "json"
+        raise InvalidInput(tuple(islice(flatten(messages), MAXIMUM_PROBLEMS))) from error
 
 
 def flatten(messages: Any, path: tuple[str, ...] = ()) -> Iterator[Problem]:
     """List every problem with its place, as in `lines.0.quantity`."""
     if isinstance(messages, dict):
         for key, inner in messages.items():
-            skipped = (not path and key in ENVELOPE_KEYS) or key == "_schema"
-            yield from flatten(inner, path if skipped else (*path, str(key)))
+            yield from flatten(inner, path if key == "_schema" else (*path, str(key)))
     elif isinstance(messages, list | tuple):
         for inner in messages:
             yield from flatten(inner, path)
     else:
-        yield Problem(getattr(messages, "code", "invalid_value"), str(messages), ".".join(path) or None)
+        yield Problem(getattr(messages, "code", "invalid_value"), str(messages), ".".join(path) if path else None)
 
 
 def _require_media_type(req: Request, expected: str) -> None:

@@ -162,13 +162,18 @@ def init_app(app: Flask) -> None:
 
 def answer_domain_error(error: errors.DomainError) -> Response:
     """Answer a refusal with the status of its kind."""
-    status = next(STATUS_OF_KIND[kind] for kind in type(error).__mro__ if kind in STATUS_OF_KIND)
+    status = status_of(type(error))
     response = envelope(status, error.problem, error.problems)
     if error.retry_after is not None:
         response.headers["Retry-After"] = str(error.retry_after)
     if status is HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response
+
+
+def status_of(refusal: type[errors.DomainError]) -> HTTPStatus:
+    """Tell the status of a refusal: that of its kind."""
+    return next(STATUS_OF_KIND[kind] for kind in refusal.__mro__ if kind in STATUS_OF_KIND)
 
 
 def answer_database_error(error: SQLAlchemyError) -> Response:

@@ -50,7 +50,7 @@ def _begin() -> None:
     g.request_id = offered if _REQUEST_ID.fullmatch(offered) else str(ids.new())
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=g.request_id)
-    if not request.host:
+    if "HTTP_HOST" not in request.environ and request.environ["SERVER_PROTOCOL"] != "HTTP/1.0":
         raise HostMissing
     _read_body()
 

@@ -65,7 +65,6 @@ class MovementCollection(MethodView):
 @blp.idempotent
 @blp.arguments(ReceiptSchema)
 @blp.response(HTTPStatus.CREATED, PostingSchema)
-@blp.alt_response(HTTPStatus.NOT_FOUND, "NOT_FOUND")
 def receive(body: dict[str, Any]) -> service.Posting:
     """Receive stock
 
@@ -79,7 +78,6 @@ def receive(body: dict[str, Any]) -> service.Posting:
 @blp.idempotent
 @blp.arguments(AdjustmentSchema)
 @blp.response(HTTPStatus.CREATED, PostingSchema)
-@blp.alt_response(HTTPStatus.NOT_FOUND, "NOT_FOUND")
 @blp.alt_response(HTTPStatus.CONFLICT, "CONFLICT")
 def adjust(body: dict[str, Any]) -> service.Posting:
     """Adjust stock

@@ -99,7 +99,7 @@ def receive(
     """Take stock in at one location.
 
     Raises:
-        LocationNotFound, ItemUnknown, ItemNotStocked, RepeatedItem: as their docstrings say.
+        LocationUnknown, ItemUnknown, ItemNotStocked, RepeatedItem: as their docstrings say.
 
     """
     cause = Cause(RECEIPT, reference=reference, occurred_at=occurred_at)
@@ -119,7 +119,7 @@ def adjust(
 
     Raises:
         InsufficientStock: a quantity would take away more than is available; promised units cannot be adjusted away.
-        LocationNotFound, ItemUnknown, ItemNotStocked, RepeatedItem: as their docstrings say.
+        LocationUnknown, ItemUnknown, ItemNotStocked, RepeatedItem: as their docstrings say.
 
     """
     cause = Cause(ADJUSTMENT, reason=reason, reference=reference)

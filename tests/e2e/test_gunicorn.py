@@ -1,0 +1,78 @@
+"""What the web server does with databases and requests that are not as they should be."""
+
+from __future__ import annotations
+
+import json
+from socket import create_connection
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from tests.conftest import answers, gunicorn
+from tests.waiting import wait_until
+
+if TYPE_CHECKING:
+    from typing import Any
+
+
+def test_a_database_that_could_lose_orders_with_the_power_is_refused(server_environment: dict[str, str]) -> None:
+    del server_environment["ALLOW_UNSAFE_DURABILITY"]
+    with gunicorn(server_environment) as (process, _):
+        complaint = process.communicate(timeout=60)[1]
+    assert process.returncode == 2
+    assert "fsync off" in complaint
+    assert "Traceback" not in complaint
+
+
+def test_without_a_database_the_process_is_alive_and_not_ready(server_environment: dict[str, str]) -> None:
+    server_environment["DATABASE_URL"] = "postgresql://nobody@127.0.0.1:9/nothing"
+    with gunicorn(server_environment) as (process, url):
+        wait_until(lambda: answers(url.join("/health"), process), seconds=60)
+        ready = httpx.get(url.join("/ready"))
+        token = httpx.post(url.join("/api/v1/auth/token"), json={"username": "ada@example.com", "password": "x"})
+    assert ready.status_code == 503
+    assert ready.json()["error"]["details"][0]["code"] == "database_not_ready"
+    assert token.status_code == 503
+    assert token.json()["error"]["code"] == "database_unavailable"
+    assert int(token.headers["Retry-After"]) > 0
+
+
+def test_broken_requests_are_answered_400_and_the_server_goes_on(server: httpx.URL) -> None:
+    post = b"POST /api/v1/auth/token HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    broken = {
+        "no host": b"GET /health HTTP/1.1\r\n\r\n",
+        "negative chunk": post + b"Transfer-Encoding: chunked\r\n\r\n-1\r\nx\r\n0\r\n\r\n",
+        "two lengths": post + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+        "length and chunks": post + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    }
+    statuses = {name: _raw(server, request)[0] for name, request in broken.items()}
+    assert statuses == dict.fromkeys(broken, 400)
+    assert httpx.get(server.join("/health")).status_code == 200
+
+
+@pytest.mark.parametrize("method", ["TRACE", "PROPFIND", "DELETE"])
+def test_a_method_that_is_not_offered_is_405_with_allow(server: httpx.URL, method: str) -> None:
+    answer = httpx.request(method, server.join("/api/v1/orders"))
+    assert answer.status_code == 405
+    assert {"GET", "POST"} <= set(answer.headers["Allow"].split(", "))
+    assert answer.json()["error"]["code"] == "method_not_allowed"
+
+
+def test_an_address_that_is_not_text_is_404(server: httpx.URL) -> None:
+    status, body = _raw(server, b"GET /api/v1/items/%00%ff%0a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert status == 404
+    assert body["error"]["code"] == "not_found"
+
+
+def _raw(url: httpx.URL, request: bytes) -> tuple[int, dict[str, Any]]:
+    with create_connection((url.host, url.port or 0), timeout=10) as connection:
+        connection.sendall(request)
+        connection.settimeout(10)
+        answer = b""
+        while chunk := connection.recv(65536):
+            answer += chunk
+            if b"Content-Length" in answer and answer.endswith(b"}\n"):
+                break
+    head, _, body = answer.partition(b"\r\n\r\n")
+    return int(head.split()[1]), json.loads(body) if body.startswith(b"{") else {}

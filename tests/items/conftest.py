@@ -1,0 +1,5 @@
+"""Requests here share a transaction and nothing else."""
+
+from tests.rest.clients import client
+
+__all__ = ["client"]

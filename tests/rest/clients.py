@@ -1,0 +1,31 @@
+"""A client whose requests share a transaction and nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from flask.testing import FlaskClient
+
+if TYPE_CHECKING:
+    from flask import Flask
+    from sqlalchemy.orm import Session
+    from werkzeug.test import TestResponse
+
+
+class SeparateRequests(FlaskClient):
+    """Gives every request an application context of its own, as a server does.
+
+    The `session` fixture keeps one open, and Flask would reuse it: `g`, and with it who asks, would pass from one
+    request to the next, and a refused request would roll back what the test itself has made.
+    """
+
+    def open(self, *args: Any, **kwargs: Any) -> TestResponse:
+        with self.application.app_context():
+            return super().open(*args, **kwargs)
+
+
+@pytest.fixture
+def client(app: Flask, session: Session) -> FlaskClient:  # noqa: ARG001  # the session brings the transaction
+    """A test client whose requests happen in the transaction of `session`, each in a session of its own."""
+    return SeparateRequests(app, app.response_class)
