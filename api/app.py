@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
 RESOURCES: tuple[Blueprint, ...] = (auth, users, items, availability, locations, stock, orders)
 EXPOSED_HEADERS = ["ETag", "Idempotency-Replayed", "Link", "Location", "Retry-After", "X-Request-ID"]
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+"""Names a health check on the same machine uses."""
+
 REDIS_TIMEOUTS = {"socket_connect_timeout": 0.2, "socket_timeout": 0.2}
 TASKS = (housekeeping,)
 """Modules whose import declares background tasks."""
@@ -110,7 +113,7 @@ def flask_config(settings: Settings) -> dict[str, Any]:
         "OPENAPI_VERSION": "3.1.0",
         "MAX_CONTENT_LENGTH": settings.max_request_bytes,
         "MAX_FORM_MEMORY_SIZE": settings.max_request_bytes,
-        "TRUSTED_HOSTS": list(settings.trusted_hosts) or None,
+        "TRUSTED_HOSTS": [*settings.trusted_hosts, *LOOPBACK] if settings.trusted_hosts else None,
         "SQLALCHEMY_DATABASE_URI": settings.sqlalchemy_url,
         "SQLALCHEMY_ENGINE_OPTIONS": {
             "pool_size": settings.database_pool_size,

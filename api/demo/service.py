@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from api.demo import repository
@@ -14,7 +14,7 @@ from api.orders import service as orders
 from api.stock import service as stock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from datetime import datetime
     from decimal import Decimal
     from uuid import UUID
@@ -33,7 +33,7 @@ LEAST_MARGIN, MARGIN_DIVISOR = 12, 10
 
 LARGEST_LEVEL = 2**31 - 1
 LINES_PER_RECEIPT = 500
-LINES_PER_BATCH = 2_000
+LINES_PER_BATCH = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +139,10 @@ def _stock_up(
 
 
 class Journal:
-    """Collects orders and cancellations into batches that are large and still keep every level's ledger in time order.
+    """Collects orders and cancellations into large batches, because every batch writes every level it touches.
 
-    A batch is orders first, then cancellations. So an order of an item that was cancelled in the batch begins the
-    next one, and so does a second cancellation of an item or an order at another moment.
+    A batch is written orders first, then cancellations, each in the order of time. Every movement bears the moment at
+    which it happened; that within a batch a cancellation is numbered after the orders is the price of speed.
     """
 
     def __init__(
@@ -150,35 +150,39 @@ class Journal:
     ) -> None:
         """Write through a session, at one location."""
         self.session, self.known, self.currency, self.location_id, self.by = session, known, currency, location_id, by
-        self.stocked = {key for key, item in known.items() if item.is_stocked}
         self.ids: dict[str, UUID] = {}
         self.lines = 0
         self.placed: list[orders.Placed] = []
-        self.cancelled: dict[tuple[UUID, int], orders.Cancellation] = {}
-        self.item_moments: dict[str, datetime] = {}
-        self.order_moments: dict[UUID, datetime] = {}
+        self.rounds: list[Round] = []
 
     def enter(self, step: Invoice | Undoing) -> int:
         """Take an order or a cancellation in; tells how many order lines were written."""
-        return self._place(step) if isinstance(step, Invoice) else self._cancel(step)
+        if isinstance(step, Invoice):
+            self._place(step)
+        else:
+            self._cancel(step)
+        return self.write() if self.lines >= LINES_PER_BATCH else 0
 
     def write(self) -> int:
         """Write what was collected; tells how many order lines that were."""
-        written = self.lines
+        written, self.lines = self.lines, 0
         if self.placed:
             orders.import_placed(self.session, self.placed, by=self.by, location_id=self.location_id)
-        if self.cancelled:
-            orders.import_cancelled(self.session, list(self.cancelled.values()), by=self.by)
-        self.lines = 0
-        for batch in (self.placed, self.cancelled, self.item_moments, self.order_moments):
-            batch.clear()
+        for one in self.rounds:
+            orders.import_cancelled(self.session, list(one.cancellations.values()), by=self.by)
+        self.placed.clear()
+        self.rounds.clear()
         return written
 
-    def _place(self, invoice: Invoice) -> int:
-        clashes = any(sale.key in self.item_moments for sale in invoice.sales)
-        written = self.write() if clashes or self.lines >= LINES_PER_BATCH else 0
+    def _place(self, invoice: Invoice) -> None:
+        lines = []
+        for number, sale in enumerate(invoice.sales, start=1):
+            item = self.known[sale.key]
+            lines.append(
+                orders.Line(number, item.id, item.sku, item.name, sale.quantity, sale.price, item.is_stocked)
+            )
         order = orders.assemble(
-            self._lines(invoice),
+            lines,
             currency=self.currency,
             reference=invoice.number,
             details=_details(invoice),
@@ -187,27 +191,32 @@ class Journal:
         self.ids[invoice.number] = order.id
         self.placed.append(order)
         self.lines += order.line_count
-        return written
 
-    def _lines(self, invoice: Invoice) -> Sequence[orders.Line]:
-        return [
-            orders.Line(number, item.id, item.sku, item.name, quantity, price, item.is_stocked)
-            for number, (item, quantity, price) in enumerate(
-                ((self.known[sale.key], sale.quantity, sale.price) for sale in invoice.sales), start=1
-            )
-        ]
+    def _cancel(self, undoing: Undoing) -> None:
+        order_id = self.ids[undoing.invoice.number]
+        latest = next((one for one in reversed(self.rounds) if order_id in one.moments), None)
+        if latest is None or latest.moments[order_id] != undoing.at:
+            follows = self.rounds.index(latest) + 1 if latest else 0
+            if follows == len(self.rounds):
+                self.rounds.append(Round())
+            latest = self.rounds[follows]
+        latest.add(order_id, undoing)
 
-    def _cancel(self, undoing: Undoing) -> int:
-        key, at, order_id = undoing.key, undoing.at, self.ids[undoing.invoice.number]
-        clashes = self.item_moments.get(key, at) != at or self.order_moments.get(order_id, at) != at
-        written = self.write() if clashes else 0
-        self.order_moments[order_id] = at
-        if key in self.stocked:
-            self.item_moments[key] = at
-        before = self.cancelled.get((order_id, undoing.line_no))
-        quantity = undoing.quantity + (before.quantity if before else 0)
-        self.cancelled[order_id, undoing.line_no] = orders.Cancellation(order_id, undoing.line_no, quantity, at)
-        return written
+
+@dataclass(slots=True)
+class Round:
+    """Cancellations that are written together: of each order those of one moment, each line once."""
+
+    moments: dict[UUID, datetime] = field(default_factory=dict)
+    cancellations: dict[tuple[UUID, int], orders.Cancellation] = field(default_factory=dict)
+
+    def add(self, order_id: UUID, undoing: Undoing) -> None:
+        """Take one in; several of the same line become one."""
+        key = order_id, undoing.line_no
+        before = self.cancellations.get(key)
+        units = undoing.quantity + (before.quantity if before else 0)
+        self.moments[order_id] = undoing.at
+        self.cancellations[key] = orders.Cancellation(*key, units, undoing.at)
 
 
 def _details(invoice: Invoice) -> dict[str, str]:

@@ -118,6 +118,17 @@ def _require_media_type(req: Request, expected: str) -> None:
         raise WrongMediaType(expected=expected, found=req.headers.get("Content-Type") or "nothing")
 
 
+def refuse_parameters(req: Request) -> None:
+    """Refuse every query parameter, where none is documented.
+
+    Raises:
+        InvalidInput: naming each.
+
+    """
+    if req.args:
+        raise InvalidInput(tuple(Problem("unknown_field", "There is no such parameter here.", name) for name in req.args))
+
+
 def _refuse_repetition(values: Any, schema: ma.Schema) -> None:
     repeated = [
         name

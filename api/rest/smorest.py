@@ -20,7 +20,7 @@ from api.extensions import db, limiter
 from api.rest import caller, etag, idempotency
 from api.rest.edge import transactional
 from api.rest.openapi import IDEMPOTENCY_KEY, describe_field
-from api.rest.parser import Parser
+from api.rest.parser import Parser, refuse_parameters
 from api.rest.schemas import ErrorSchema
 
 if TYPE_CHECKING:
@@ -110,11 +110,18 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # the same
             message = f"no such scope: {unknown}"
             raise ValueError(message)
 
-        def guard(view: Callable[[], Any]) -> Any:
-            caller.require(scopes)
-            return view()
+        def decorator(view: View) -> View:
+            reads_query = any(parameter["in"] == "query" for parameter in _parameters(view))
 
-        return _around(guard, scopes=scopes)
+            def guard(inner: Callable[[], Any]) -> Any:
+                caller.require(scopes)
+                if not reads_query:
+                    refuse_parameters(request)
+                return inner()
+
+            return _around(guard, scopes=scopes)(view)
+
+        return decorator
 
     @staticmethod
     def public(view: View) -> View:
@@ -239,6 +246,12 @@ def _mark(view: View, **marks: Any) -> View:
     apidoc["house"] = apidoc.get("house", {}) | marks
     view._apidoc = apidoc  # type: ignore[attr-defined]  # noqa: SLF001  # flask-smorest's own place for this
     return view
+
+
+def _parameters(view: View) -> list[dict[str, Any]]:
+    """List what `arguments` has noted about a view."""
+    noted: list[dict[str, Any]] = getattr(view, "_apidoc", {}).get("arguments", {}).get("parameters", [])
+    return noted
 
 
 def _schema_name(schema: Any) -> str:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from tests.factories import Factory
 
+type Post = Callable[..., stock.Posting]
+
 
 def line(item_id: UUID, quantity: int) -> stock.Line:
     return stock.Line(item_id=item_id, quantity=quantity)
@@ -269,6 +271,3 @@ def test_every_path_leaves_the_integrity_view_empty(make: Factory, session: Sess
     assert level(session, item, place) == Level(28, 5)
     assert second.status == "placed"
     assert differences(session) == []
-
-
-type Post = Callable[..., stock.Posting]

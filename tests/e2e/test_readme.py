@@ -1,0 +1,46 @@
+"""The README's session is real: its commands run, and print what it says."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from typing import TYPE_CHECKING
+
+from api.extensions import db
+from tests.conftest import PROJECT
+from tests.factories import PASSWORD, Factory
+
+if TYPE_CHECKING:
+    import httpx
+    from flask import Flask
+
+NEXT_BLOCK = "---- next block ----"
+BLOCKS = re.compile(r"```bash\n(?P<commands>.*?)```(?:\n+```text\n(?P<output>.*?)```)?", re.DOTALL)
+CHANGING = {
+    r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}": "<id>",
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z": "<time>",
+    r"SO-\d{6}": "<number>",
+}
+
+
+def test_the_first_session_of_the_readme_prints_what_the_readme_says(live_app: Flask, server: httpx.URL) -> None:
+    with live_app.app_context():
+        Factory(db.session()).user(email="admin@example.com")
+        db.session.commit()
+    blocks = list(BLOCKS.finditer((PROJECT / "README.md").read_text("utf-8")))
+    script = f"\necho '{NEXT_BLOCK}'\n".join(block["commands"] for block in blocks)
+    script = script.replace("http://127.0.0.1:8000", str(server).rstrip("/"))
+    bash = ["bash", "-euo", "pipefail", "-c", script]
+    run = subprocess.run(
+        bash, capture_output=True, text=True, check=True, env=os.environ | {"ADMIN_PASSWORD": PASSWORD}
+    )
+    printed = run.stdout.split(f"{NEXT_BLOCK}\n")
+    assert [_steady(text) for text in printed] == [_steady(block["output"] or "") for block in blocks]
+
+
+def _steady(text: str) -> str:
+    """Replace what differs from run to run."""
+    for pattern, name in CHANGING.items():
+        text = re.sub(pattern, name, text)
+    return text.strip()
