@@ -65,7 +65,11 @@ def refresh(session: Session, *, token: str) -> Login:
 
 
 def _end_for_good(session: Session, session_id: UUID) -> None:
-    """End a login in a transaction of its own, which the refusal that follows does not roll back."""
+    """End a login in a transaction of its own, which the refusal that follows does not roll back.
+
+    The caller's transaction ends first: whoever waited for the exchange of the same token holds the row locked.
+    """
+    session.rollback()
     with Session(session.get_bind()) as own:
         SessionRepository(own).end(session_id)
         own.commit()

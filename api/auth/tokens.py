@@ -32,6 +32,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         JWT_ALGORITHM=ALGORITHM,
         JWT_DECODE_ALGORITHMS=[ALGORITHM],
         JWT_TOKEN_LOCATION=["headers"],
+        JWT_COOKIE_CSRF_PROTECT=False,  # no cookies, so no claim about them
         JWT_ACCESS_TOKEN_EXPIRES=timedelta(seconds=settings.access_token_seconds),
         JWT_DECODE_LEEWAY=LEEWAY_SECONDS,
         JWT_ENCODE_ISSUER=settings.jwt_issuer,
@@ -62,16 +63,18 @@ def _signing_key(_: object) -> RSAPrivateKey:
 
 
 @jwt.decode_key_loader
-def _verifying_key(header: dict[str, Any], _: dict[str, Any]) -> RSAPublicKey:
+def _verifying_key(header: dict[str, Any], claims: dict[str, Any]) -> RSAPublicKey:
     if header.get("alg") != ALGORITHM or header.get("typ") != TOKEN_TYPE or "crit" in header:
         raise KeyError(header.get("typ"))
+    if claims.get("type") != "access" or not claims.keys() >= REQUIRED_CLAIMS:  # later, defaults fill what is missing
+        raise KeyError(claims.get("type"))
     return _ring().public_key(header.get("kid"))
 
 
 @jwt.token_verification_loader
 def _claims_are_ours(_: dict[str, Any], claims: dict[str, Any]) -> bool:
     longest = current_app.config["JWT_ACCESS_TOKEN_EXPIRES"].total_seconds()
-    return claims.keys() >= REQUIRED_CLAIMS and claims["exp"] - claims["iat"] <= longest
+    return bool(claims["exp"] - claims["iat"] <= longest)
 
 
 @jwt.user_lookup_loader

@@ -33,7 +33,7 @@ LEAST_MARGIN, MARGIN_DIVISOR = 12, 10
 
 LARGEST_LEVEL = 2**31 - 1
 LINES_PER_RECEIPT = 500
-LINES_PER_BATCH = 20_000
+LINES_PER_BATCH = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,9 +178,7 @@ class Journal:
         lines = []
         for number, sale in enumerate(invoice.sales, start=1):
             item = self.known[sale.key]
-            lines.append(
-                orders.Line(number, item.id, item.sku, item.name, sale.quantity, sale.price, item.is_stocked)
-            )
+            lines.append(orders.Line(number, item.id, item.sku, item.name, sale.quantity, sale.price, item.is_stocked))
         order = orders.assemble(
             lines,
             currency=self.currency,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+from psycopg import sql
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import selectinload
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+    from psycopg import Connection
     from sqlalchemy.orm import Session
 
     from api.core.orm import AnyRow
@@ -33,14 +36,17 @@ _ORDER_TYPES = {
 }
 _LINE_TYPES = {
     "order_id": "uuid",
-    "line_no": "smallint",
+    "line_no": "int2",
     "item_id": "uuid",
     "sku": "text",
     "name": "text",
-    "quantity": "int",
+    "quantity": "int4",
     "unit_price": "numeric",
-    "is_stocked": "boolean",
+    "is_stocked": "bool",
 }
+
+COPIED_FROM = 2_000
+"""So many lines go through COPY, which costs a tenth of parameters."""
 
 
 def _unnest(prefix: str, types: dict[str, str]) -> str:
@@ -121,10 +127,24 @@ class OrderRepository(Repository[Order]):
 
 
 def insert(session: Session, orders: Sequence[dict[str, Any]], lines: Sequence[dict[str, Any]]) -> Sequence[AnyRow]:
-    """Insert orders and their lines with one statement; tells what the database made up."""
+    """Insert orders and their lines with one statement (and very many lines with COPY); tells what was made up."""
+    copied, passed = (lines, ()) if len(lines) >= COPIED_FROM else ((), lines)
     values = {f"o_{name}": [order[name] for order in orders] for name in _ORDER_TYPES}
-    values |= {f"l_{name}": [line[name] for line in lines] for name in _LINE_TYPES}
-    return session.execute(_INSERT, values).all()
+    values |= {f"l_{name}": [line[name] for line in passed] for name in _LINE_TYPES}
+    rows = session.execute(_INSERT, values).all()
+    if copied:
+        _copy_lines(session, copied)
+    return rows
+
+
+def _copy_lines(session: Session, lines: Sequence[dict[str, Any]]) -> None:
+    connection: Connection = session.connection().connection.driver_connection  # type: ignore[assignment]  # psycopg's
+    statement = sql.SQL("COPY order_lines ({}) FROM STDIN (FORMAT binary)")
+    columns, values = sql.SQL(", ").join(map(sql.Identifier, _LINE_TYPES)), itemgetter(*_LINE_TYPES)
+    with connection.cursor() as cursor, cursor.copy(statement.format(columns)) as copy:
+        copy.set_types(list(_LINE_TYPES.values()))
+        for line in lines:
+            copy.write_row(values(line))
 
 
 def cancel_units(session: Session, units: Sequence[tuple[UUID, int, int]], moments: dict[UUID, datetime]) -> None:

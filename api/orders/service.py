@@ -269,8 +269,9 @@ def _resolve(session: Session, lines: Sequence[LineRequest]) -> list[Line]:
         else:
             resolved.append(_line(number + 1, item, line))
     if refusals:
-        head, problems = refusals[0], tuple(refusal.problem for refusal in refusals)
-        raise type(head)(at=head.problem.field, problems=problems, name=head.problem.message)
+        head = refusals[0]
+        head.problems = tuple(refusal.problem for refusal in refusals)
+        raise head
     return resolved
 
 

@@ -100,7 +100,7 @@ def flatten(messages: Any, path: tuple[str, ...] = ()) -> Iterator[Problem]:
     """List every problem with its place, as in `lines.0.quantity`."""
     if isinstance(messages, dict):
         for key, inner in messages.items():
-            yield from flatten(inner, path if key == "_schema" else (*path, str(key)))
+            yield from flatten(inner, path if key == "_schema" else (*path, strict_json.visible(str(key))))
     elif isinstance(messages, list | tuple):
         for inner in messages:
             yield from flatten(inner, path)
@@ -126,12 +126,13 @@ def refuse_parameters(req: Request) -> None:
 
     """
     if req.args:
-        raise InvalidInput(tuple(Problem("unknown_field", "There is no such parameter here.", name) for name in req.args))
+        names, text = map(strict_json.visible, req.args), "There is no such parameter here."
+        raise InvalidInput(tuple(Problem("unknown_field", text, name) for name in names))
 
 
 def _refuse_repetition(values: Any, schema: ma.Schema) -> None:
     repeated = [
-        name
+        strict_json.visible(name)
         for name, given in values.lists()
         if len(given) > 1 and not getattr(schema.fields.get(name), "is_multiple", False)
     ]

@@ -229,7 +229,8 @@ def answer_http_exception(error: HTTPException) -> Response:
         if name.lower() not in {"content-type", "content-length"}:
             response.headers[name] = value
     if status == HTTPStatus.TOO_MANY_REQUESTS and (limit := limiter.current_limit):
-        response.headers["Retry-After"] = str(max(1, math.ceil(limit.reset_at - time.time())))
+        seconds = min(math.ceil(limit.reset_at - time.time()), limit.limit.get_expiry())
+        response.headers["Retry-After"] = str(max(1, seconds))
     return response
 
 

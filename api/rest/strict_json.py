@@ -128,7 +128,7 @@ def _paths_of_broken_text(document: Any) -> Iterator[str]:
             yield ".".join(path)
         for key, child in _children(value):
             if is_broken(key):
-                yield ".".join((*path, key.encode("ascii", "backslashreplace").decode()))
+                yield ".".join((*path, visible(key)))
             else:
                 waiting.append(((*path, key), child))
 
@@ -136,6 +136,11 @@ def _paths_of_broken_text(document: Any) -> Iterator[str]:
 def is_broken(text: str) -> bool:
     """Tell whether text holds NUL or a lone surrogate."""
     return "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def visible(name: str) -> str:
+    """Write a name that cannot go out as text with backslashes; any other stays as it is."""
+    return ascii(name)[1:-1] if is_broken(name) else name
 
 
 class StrictJSONProvider(DefaultJSONProvider):

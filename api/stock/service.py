@@ -326,8 +326,9 @@ def _shares(book: Book, totals: Mapping[UUID, int], places: Sequence[UUID]) -> d
     shares = {}
     for item_id, wanted in totals.items():
         whole = next((place for place in places if _available(book, item_id, place) >= wanted), None)
+        fullest_first = sorted(places, key=lambda place: -_available(book, item_id, place))
         left = wanted
-        for place in [whole] if whole else places:
+        for place in [whole] if whole else fullest_first:
             share = min(left, _available(book, item_id, place))
             if share:
                 shares[LevelKey(item_id, place)] = share

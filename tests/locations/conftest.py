@@ -1,5 +1,6 @@
-"""Requests here share a transaction and nothing else."""
+"""The clients of `tests.rest`."""
 
 from tests.rest.clients import client
+from tests.rest.live import start
 
-__all__ = ["client"]
+__all__ = ["client", "start"]

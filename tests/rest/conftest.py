@@ -7,18 +7,21 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import select
 
 from api.auth import tokens
 from api.auth.models import AuthSession
+from api.events.models import Event
 from api.users.models import User
 from tests.rest.clients import client
+from tests.rest.live import start
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sqlalchemy.orm import Session
 
-__all__ = ["client"]
+__all__ = ["client", "start"]
 
 _numbers = count(1)
 
@@ -44,3 +47,10 @@ def log_in(session: Session) -> Callable[[str], dict[str, str]]:
 def admin(log_in: Callable[[str], dict[str, str]]) -> dict[str, str]:
     """Headers of somebody who may do everything."""
     return log_in("admin")
+
+
+@pytest.fixture
+def recorded_request_id(session: Session) -> Callable[[], str | None]:
+    """Read the request id beside the newest line of the feed."""
+    newest = select(Event.request_id).order_by(Event.position.desc()).limit(1)
+    return lambda: session.scalar(newest)

@@ -86,6 +86,11 @@ def test_an_undocumented_parameter_is_refused(
     assert_problem(response, 422, "unknown_field", parameter)
 
 
+def test_a_parameter_that_is_no_text_is_named_in_text(client: FlaskClient, admin: dict[str, str]) -> None:
+    for path in ("/api/v1/items?%00=1", "/api/v1/items?%00=1&%00=2", "/api/v1/users/me?%00=1"):
+        assert client.get(path, headers=admin).get_json()["error"]["field"] == r"\x00"
+
+
 @pytest.mark.parametrize("path", LISTS)
 @pytest.mark.parametrize("query", ["limit=1&limit=1", "limit=1&limit=2", "cursor=a&cursor=b"])
 def test_a_parameter_sent_twice_is_refused(client: FlaskClient, admin: dict[str, str], path: str, query: str) -> None:
@@ -194,7 +199,9 @@ def test_a_search_for_what_no_name_can_hold_is_refused(
     assert_problem(client.get(f"/api/v1/items?{query}", headers=admin), 422, code, "q")
 
 
-@pytest.mark.parametrize("text", ["%", "_", "\\", "'", '"', ";--", "(", "[", ".*", "\N{REPLACEMENT CHARACTER}", "+", "&"])
+@pytest.mark.parametrize(
+    "text", ["%", "_", "\\", "'", '"', ";--", "(", "[", ".*", "\N{REPLACEMENT CHARACTER}", "+", "&"]
+)
 def test_no_character_in_a_search_means_more_than_itself(
     client: FlaskClient, make: Factory, admin: dict[str, str], text: str
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from flask import Flask
@@ -19,13 +19,11 @@ if TYPE_CHECKING:
 
 PLAIN_TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"))
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | PLAIN_TEXT
-DOCUMENTS = st.recursive(
-    SCALARS, lambda inner: st.lists(inner) | st.dictionaries(PLAIN_TEXT, inner), max_leaves=20
-)
+DOCUMENTS = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(PLAIN_TEXT, inner), max_leaves=20)
 
 
 @given(DOCUMENTS)
-def test_whatever_json_can_say_is_read_as_it_was_written(document: Any) -> None:
+def test_whatever_json_can_say_is_read_as_it_was_written(document: object) -> None:
     assert strict_json.loads(json.dumps(document).encode()) == document
 
 

@@ -89,7 +89,7 @@ def test_a_new_item_with_a_wrong_value_is_refused(
 
 
 @pytest.mark.parametrize(("field", "value", "code"), _ids(ITEM_VALUES))
-def test_a_change_to_a_wrong_value_is_refused(  # noqa: PLR0913  # a table test takes its columns
+def test_a_change_to_a_wrong_value_is_refused(
     client: FlaskClient, make: Factory, admin: dict[str, str], field: str, value: object, code: str
 ) -> None:
     item = make.item(name="As it was")
@@ -180,7 +180,7 @@ QUANTITIES = [
 
 
 @pytest.mark.parametrize(("field", "value", "code"), _ids(QUANTITIES))
-def test_an_order_of_no_proper_quantity_is_refused(  # noqa: PLR0913  # a table test takes its columns
+def test_an_order_of_no_proper_quantity_is_refused(
     client: FlaskClient, make: Factory, admin: dict[str, str], field: str, value: object, code: str
 ) -> None:
     good = {"item_id": str(make.item(stock=9).id), "quantity": 1}
@@ -193,7 +193,7 @@ def test_an_order_of_no_proper_quantity_is_refused(  # noqa: PLR0913  # a table 
 
 
 @pytest.mark.parametrize(("field", "value", "code"), _ids(QUANTITIES))
-def test_a_receipt_of_no_proper_quantity_is_refused(  # noqa: PLR0913  # a table test takes its columns
+def test_a_receipt_of_no_proper_quantity_is_refused(
     client: FlaskClient, make: Factory, admin: dict[str, str], field: str, value: object, code: str
 ) -> None:
     body = {

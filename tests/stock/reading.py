@@ -1,4 +1,4 @@
-"""What the database itself says about stock, whatever the application believes."""
+"""What the database itself says about stock, whatever the application believes; and rows by the thousand."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from sqlalchemy import text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from uuid import UUID
 
     from sqlalchemy import Row
     from sqlalchemy.orm import Session
@@ -20,6 +21,10 @@ _LEDGER = text("SELECT * FROM stock_movements WHERE item_id = :item ORDER BY loc
 _SUMS = text("""
     SELECT coalesce(sum(on_hand_change), 0), coalesce(sum(reserved_change), 0)
     FROM stock_movements WHERE item_id = :item AND location_id = :location
+""")
+_MANY = text("""
+    INSERT INTO items (id, sku, name, unit_price) SELECT gen_random_uuid(), 'MANY-' || n, 'One of many', 1.5
+    FROM generate_series(1, :count) AS n RETURNING id
 """)
 _COUNTED = ("orders", "order_lines", "allocations", "stock_levels", "stock_movements", "events", "idempotency_keys")
 
@@ -58,3 +63,8 @@ def everything(session: Session) -> dict[str, list[str]]:
         table: [row[0] for row in session.execute(text(f"SELECT t::text FROM {table} AS t ORDER BY 1"))]  # noqa: S608  # names from above
         for table in _COUNTED
     }
+
+
+def many_items(session: Session, count: int) -> list[UUID]:
+    """Make items with one statement, where a test needs more than it can wait for."""
+    return list(session.scalars(_MANY, {"count": count}))

@@ -130,9 +130,7 @@ class TestTheLedger:
             "INSERT INTO stock_movements SELECT * FROM stock_movements ON CONFLICT (id) DO UPDATE SET on_hand = 0",
         ],
     )
-    def test_refuses_every_change_even_to_a_superuser(
-        self, session: Session, order: Placed, statement: str
-    ) -> None:
+    def test_refuses_every_change_even_to_a_superuser(self, session: Session, order: Placed, statement: str) -> None:
         before = session.execute(text("SELECT t::text FROM stock_movements AS t ORDER BY 1")).all()
 
         with pytest.raises(DBAPIError) as refusal, session.begin_nested():

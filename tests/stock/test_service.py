@@ -73,7 +73,9 @@ class TestReceiving:
 
         make.receive(item, 4, at=place)
 
-        event = session.execute(text("SELECT * FROM events WHERE subject_id = :id AND type LIKE 'stock.%'"), {"id": place.id}).one()
+        event = session.execute(
+            text("SELECT * FROM events WHERE subject_id = :id AND type LIKE 'stock.%'"), {"id": place.id}
+        ).one()
         assert event.type == "stock.received"
         assert event.data["lines"] == [{"item_id": str(item.id), "quantity": 4}]
 
@@ -148,7 +150,7 @@ class TestBadLines:
 
     @pytest.mark.parametrize(("is_stocked", "error"), [(True, RepeatedItem), (False, ItemNotStocked)])
     def test_lend_the_first_one_as_the_headline(
-        self, make: Factory, session: Session, post: Post, is_stocked: bool, error: type[Exception]
+        self, make: Factory, session: Session, post: Post, *, is_stocked: bool, error: type[Exception]
     ) -> None:
         item = make.item(is_stocked=is_stocked)
 

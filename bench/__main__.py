@@ -1,0 +1,16 @@
+"""`python -m bench`: lists the load programs and starts one."""
+
+from __future__ import annotations
+
+import click
+
+from bench.contention import contention
+
+
+@click.group(commands=[contention])
+def bench() -> None:
+    """Put load on a running Stockroom and check what it promises."""
+
+
+if __name__ == "__main__":
+    bench(prog_name="python -m bench")

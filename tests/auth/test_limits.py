@@ -1,0 +1,156 @@
+"""How often a login may be tried."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+
+from api import create_app
+from api.embedded import Valkey
+from api.extensions import limiter
+from tests.factories import PASSWORD
+from tests.rest.envelope import assert_problem
+from tests.rest.live import at_once, committed
+from tests.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from flask import Flask
+    from flask.testing import FlaskClient
+    from werkzeug.test import TestResponse
+
+    from api.config import Settings
+    from api.embedded import Postgres
+
+TOKEN = "/api/v1/auth/token"
+GUESS = {"username": "ada@example.com", "password": "guessed"}
+REFRESH = {"refresh_token": "0198c1f0-3f9e-7c3a-9d0e-2b8f1c6a7d45.guessed"}
+
+
+def test_logins_beyond_the_limit_are_refused(start: Callable[..., Flask]) -> None:
+    client = start(login_limit="3 per minute").test_client()
+
+    answers = [client.post(TOKEN, json=GUESS) for _ in range(5)]
+
+    assert [answer.status_code for answer in answers] == [401, 401, 401, 429, 429]
+    assert_problem(answers[-1], 429, "rate_limited", None)
+    assert 59 <= int(answers[-1].headers["Retry-After"]) <= 60
+
+
+def test_refreshes_beyond_the_limit_are_refused_and_counted_apart(start: Callable[..., Flask]) -> None:
+    client = start(login_limit="2 per minute").test_client()
+
+    refreshes = [client.post("/api/v1/auth/refresh", json=REFRESH).status_code for _ in range(3)]
+
+    assert refreshes == [401, 401, 429]
+    assert client.post(TOKEN, json=GUESS).status_code == 401
+
+
+def test_nonsense_counts_as_an_attempt(start: Callable[..., Flask]) -> None:
+    client = start(login_limit="2 per minute").test_client()
+
+    assert [client.post(TOKEN, json={}).status_code for _ in range(3)] == [422, 422, 429]
+
+
+def test_what_retry_after_says_is_true(start: Callable[..., Flask]) -> None:
+    client = start(login_limit="1 per 3 second").test_client()
+    client.post(TOKEN, json=GUESS)
+    refused = client.post(TOKEN, json=GUESS)
+    promised, began = int(refused.headers["Retry-After"]), time.monotonic()
+
+    wait_until(lambda: client.post(TOKEN, json=GUESS).status_code == 401, seconds=promised + 0.5)
+
+    assert promised - 1.5 <= time.monotonic() - began
+
+
+def test_of_many_logins_at_once_no_more_than_the_limit_are_looked_at(start: Callable[..., Flask]) -> None:
+    app = start(login_limit="5 per minute")
+    with committed(app) as make:
+        make.user(email="ada@example.com")
+    request = {"path": TOKEN, "method": "POST", "json": GUESS}
+
+    answers = at_once(app, *[request] * 20)
+
+    assert Counter(answer.status_code for answer in answers) == {401: 5, 429: 15}
+
+
+def test_other_networks_have_limits_of_their_own(start: Callable[..., Flask]) -> None:
+    client = start(login_limit="1 per minute").test_client()
+
+    def attempt(address: str) -> int:
+        return client.post(TOKEN, json=GUESS, environ_overrides={"REMOTE_ADDR": address}).status_code
+
+    assert [attempt("192.0.2.1"), attempt("192.0.2.1"), attempt("192.0.2.2")] == [401, 429, 401]
+
+
+def test_nobody_gets_another_limit_by_claiming_another_address(start: Callable[..., Flask]) -> None:
+    client = start(login_limit="1 per minute").test_client()
+
+    answers = [
+        client.post(TOKEN, json=GUESS, headers={"X-Forwarded-For": f"192.0.2.{number}"}).status_code
+        for number in range(2)
+    ]
+
+    assert answers == [401, 429]
+
+
+@pytest.mark.parametrize("how", ["killed", "frozen"])
+def test_without_redis_logins_are_answered_quickly_and_still_limited(
+    own_valkey: Valkey, guarded: Flask, how: str
+) -> None:
+    client = guarded.test_client()
+    with committed(guarded) as make:
+        make.user(email="ada@example.com")
+    first = client.post(TOKEN, json=GUESS)
+
+    disturb(own_valkey, how)
+    good = timed(client, GUESS | {"password": PASSWORD})
+    answers = [timed(client, GUESS) for _ in range(4)]
+
+    assert first.status_code == 401
+    assert good.status_code == 200
+    assert [answer.status_code for answer in answers] == [401, 401, 429, 429]
+    assert_problem(answers[-1], 429, "rate_limited", None)
+
+
+def timed(client: FlaskClient, body: dict[str, str]) -> TestResponse:
+    """Try to log in, and insist on a quick answer."""
+    began = time.monotonic()
+    response = client.post(TOKEN, json=body)
+    assert time.monotonic() - began < 0.8  # 0.4 s for Redis at most, the rest for the password and a busy machine
+    return response
+
+
+def disturb(valkey: Valkey, how: str) -> None:
+    """End a server, or let it stop answering."""
+    if how == "killed":
+        valkey.stop()
+    elif valkey.pid is not None:
+        os.kill(valkey.pid, signal.SIGSTOP)
+
+
+@pytest.fixture
+def own_valkey(tmp_path: Path) -> Iterator[Valkey]:
+    """A Valkey that may come to harm."""
+    server = Valkey.start(tmp_path)
+    yield server
+    if server.pid is not None:
+        os.kill(server.pid, signal.SIGCONT)
+    server.stop()
+
+
+@pytest.fixture
+def guarded(
+    own_valkey: Valkey, start: Callable[..., Flask], make_settings: Callable[..., Settings], postgres: Postgres
+) -> Iterator[Flask]:
+    """An application that counts in the Valkey that may come to harm."""
+    yield start(redis_url=own_valkey.url, login_limit="3 per minute")
+    create_app(make_settings(postgres.url("postgres")))  # the limiter is one for all applications: give it back
+    limiter._storage_dead = False  # noqa: SLF001  # else it first counts on in memory, until it looks again
