@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from iso4217 import Currency
+from limits import parse_many
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -38,6 +39,15 @@ def _known_currency(value: str) -> str:
     return value
 
 
+def _readable_limit(value: str) -> str:
+    try:
+        parse_many(value)
+    except ValueError:
+        message = f"{value!r} is not a rate limit, as in: 10 per minute"
+        raise ValueError(message) from None
+    return value
+
+
 def _psycopg_url(value: str) -> str:
     """Accept the URL forms PostgreSQL's own tools accept and name the driver we ship."""
     for scheme in ("postgresql://", "postgres://"):
@@ -63,7 +73,9 @@ class Settings(BaseSettings):
     data_dir: Path = Field(Path("instance"), description="Where `flask up` keeps keys, secrets and its own servers.")
 
     database_url: Annotated[str, AfterValidator(_psycopg_url)] | None = Field(
-        None, description="PostgreSQL 15 or newer, as in `postgresql://user:password@host/stockroom`."
+        None,
+        description="PostgreSQL 15 or newer, as in `postgresql://user:password@host/stockroom`.",
+        repr=False,
     )
     database_pool_size: int = Field(8, ge=1, le=200, description="Connections each process may open.")
     database_pool_timeout_seconds: float = Field(5, gt=0, le=60, description="How long a request waits for one.")
@@ -75,7 +87,9 @@ class Settings(BaseSettings):
     )
 
     redis_url: str | None = Field(
-        None, description="Valkey or Redis, where rate limits are counted for all processes; unset, each counts alone."
+        None,
+        description="Valkey or Redis, where rate limits are counted for all processes; unset, each counts alone.",
+        repr=False,
     )
 
     secret_key: SecretStr | None = Field(None, description="Signs cursors; at least 32 characters in production.")
@@ -87,7 +101,9 @@ class Settings(BaseSettings):
 
     currency: Annotated[str, AfterValidator(_known_currency)] = Field("GBP", description="ISO 4217 code of all money.")
     idempotency_key_required: bool = Field(default=False, description="Refuse writes without an Idempotency-Key.")
-    login_limit: str = Field("10 per minute", description="Logins and refreshes that one network may try.")
+    login_limit: Annotated[str, AfterValidator(_readable_limit)] = Field(
+        "10 per minute", description="Logins and refreshes that one network may try."
+    )
     max_request_bytes: int = Field(2 * 1024 * 1024, ge=1024, description="The largest body that is read.")
 
     cors_origins: CommaSeparated = Field((), description="Origins whose pages may call the API, comma-separated.")
@@ -165,10 +181,10 @@ _PROCESS_SECRET = secrets.token_urlsafe(32)
 
 def _read_run_file(data_dir: Path) -> dict[str, Any]:
     try:
-        values: dict[str, Any] = json.loads((data_dir / RUN_FILE).read_text("utf-8"))
-    except (FileNotFoundError, PermissionError, NotADirectoryError, json.JSONDecodeError):
+        values = json.loads((data_dir / RUN_FILE).read_text("utf-8"))
+    except (FileNotFoundError, PermissionError, NotADirectoryError, ValueError):
         return {}
-    return values
+    return values if isinstance(values, dict) else {}
 
 
 def _explain(error: ValidationError) -> str:

@@ -21,7 +21,7 @@ WITHOUT_LOCALS = ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
 """Tracebacks as data, without the local variables, which hold passwords and tokens."""
 
 _SECRET_NAME = re.compile(r"password|secret|token|authorization|cookie|api_key|private", re.IGNORECASE)
-_URL_PASSWORD = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://[^\s:/@]*):[^\s@]+@")
+_URL_PASSWORD = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://[^\s:/@]*):\S+@")
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}")
 
 
@@ -37,7 +37,11 @@ def configure(settings: Settings) -> None:
     if settings.renders_logs_as_json:
         final: list[Processor] = [WITHOUT_LOCALS, redact, structlog.processors.JSONRenderer()]
     else:
-        final = [redact, structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+        final = [
+            structlog.processors.format_exc_info,
+            redact,
+            structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+        ]
     formatter = {
         "()": structlog.stdlib.ProcessorFormatter,
         "foreign_pre_chain": shared,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from api.locations.models import Location
     from api.users.models import User
 
-PASSWORD = "correct horse battery staple"  # noqa: S105  # a test account's
+PASSWORD = "correct horse battery staple"  # a test account's
 GBP = orders.Currency("GBP", 2)
 
 
@@ -55,7 +55,11 @@ class Factory:
     def item(self, **facts: Any) -> Item:
         """Make an item; `stock=` receives that much of it at `at=` (a new location when left out)."""
         quantity, place = facts.pop("stock", 0), facts.pop("at", None)
-        values: dict[str, Any] = {"sku": f"SKU-{next(self._numbers)}", "name": "Something", "unit_price": Decimal("2.50")}
+        values: dict[str, Any] = {
+            "sku": f"SKU-{next(self._numbers)}",
+            "name": "Something",
+            "unit_price": Decimal("2.50"),
+        }
         item = items.create(self.session, **(values | facts), by=self.by)
         if quantity:
             self.receive(item, quantity, at=place or self.location())

@@ -16,9 +16,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from api.core import money
 from api.core.caller import Caller
 from api.demo import service
+from api.demo.errors import FileUnusable
 from api.demo.reading import read
 from api.demo.retail import Bucket, sort_out
-from api.demo.errors import FileUnusable
 from api.rest.console import show, transaction
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def load_sample() -> str | None:
         if not service.is_empty(session):
             return None
         figures = service.load(session, sort_out(read(SAMPLE)), currency=_currency(), by=Caller.system())
-    return f"{_summary(figures)} of a real gift shop, December 2009 (UCI Online Retail II, CC BY 4.0)"
+    return f"{_summary(figures)} of a real gift shop, July 2010 (UCI Online Retail II, CC BY 4.0)"
 
 
 def _currency() -> Currency:
@@ -80,9 +80,10 @@ def _report(past: Sorted, figures: Figures, *, seconds: float, as_json: bool) ->
         click.echo(orjson.dumps(_facts(past, figures, seconds), option=orjson.OPT_INDENT_2))
         return
     click.echo(f"Loaded {_summary(figures)}.")
-    click.echo(f"{figures.items:,} items, {past.folded_codes:,} codes being other spellings of one of them.")
-    click.echo(f"{figures.units:,} units, {figures.units_cancelled:,} of them cancelled.")
-    buckets = [{"lines of the file": bucket.value, "count": f"{count:,}"} for bucket, count in past.buckets.items()]
+    folded = _count(past.folded_codes, "code")
+    click.echo(f"{_count(figures.items, 'item')}; {folded} differed from one of them only in letter case.")
+    click.echo(f"{_count(figures.units, 'unit')}, {figures.units_cancelled:,} of them cancelled.")
+    buckets = [{"lines of the file": bucket.value, "count": f"{past.buckets[bucket]:,}"} for bucket in Bucket]
     total = {"lines of the file": "in all", "count": f"{past.lines:,}"}
     show([*buckets, total], title="Every line is in one place", as_json=False)
     for line, reason in past.malformed[:SHOWN]:
@@ -115,7 +116,12 @@ def _facts(past: Sorted, figures: Figures, seconds: float) -> dict[str, Any]:
 def _summary(figures: Figures) -> str:
     code = _currency().code
     symbol = "£" if code == "GBP" else f"{code} "
-    return f"{figures.orders:,} orders, {figures.lines:,} lines, {symbol}{_plain(figures.gross, grouped=True)} gross"
+    counts = f"{_count(figures.orders, 'order')}, {_count(figures.lines, 'line')}"
+    return f"{counts}, {symbol}{_plain(figures.gross, grouped=True)} gross"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _plain(amount: Decimal, *, grouped: bool = False) -> str:

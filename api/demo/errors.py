@@ -14,9 +14,7 @@ class AlreadyLoaded(Conflict):
     """Orders with such references exist."""
 
     code = "demo_already_loaded"
-    message = (
-        "There are {count} orders with invoice numbers of this file already, {example} for one; nothing was loaded."
-    )
+    message = "Orders with invoice numbers of this file exist already ({example}, {count} in all); nothing was loaded."
 
 
 class LoadUnderWay(Conflict):
@@ -37,4 +35,4 @@ class DoesNotAddUp(Conflict):
     """What was loaded is not what the file says, or the ledger does not explain it."""
 
     code = "demo_does_not_add_up"
-    message = "{count} things do not add up after loading; nothing was loaded. Run: flask stock audit"
+    message = "After loading, {count} of the figures did not add up; nothing was loaded. Look with: flask stock audit"

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from api.core.orm import AnyRow
 
-_LOCK = 7_226_010_001
-"""Which advisory lock says that somebody is loading."""
+LOADING = 7_226_010_001
+"""The advisory lock of whoever loads."""
 
 _BIG_TABLES = ("items", "orders", "order_lines", "stock_levels", "stock_movements", "allocations")
 
@@ -29,7 +29,7 @@ _FIGURES = text("""
 
 def be_alone(session: Session) -> bool:
     """Make sure nobody else loads until this transaction ends."""
-    return bool(session.scalar(text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": _LOCK}))
+    return bool(session.scalar(text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": LOADING}))
 
 
 def take_time(session: Session) -> None:

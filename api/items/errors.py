@@ -14,6 +14,6 @@ class SkuTaken(Conflict):
     """Another item has this SKU, perhaps in other letter case."""
 
     code = "sku_taken"
-    message = "The SKU {sku} is in use; SKUs are unique without regard to upper and lower case."
+    message = "Another item has this SKU; SKUs are unique without regard to upper and lower case."
     field = "sku"
     constraint = "uq_items_sku_lower"

@@ -65,7 +65,7 @@ def create(
     """
     items = ItemRepository(session)
     if items.by_sku(sku):  # names the culprit in the usual case; the unique index settles races
-        raise SkuTaken(sku=sku)
+        raise SkuTaken
     item = items.add(
         Item(sku=sku, name=name, unit_price=unit_price, description=description, unit=unit, is_stocked=is_stocked)
     )
@@ -95,7 +95,7 @@ def update(session: Session, item: Item, changes: ItemChanges, *, by: Caller) ->
     """
     sku = changes.get("sku")
     if sku is not None and sku.lower() != item.sku.lower() and ItemRepository(session).by_sku(sku):
-        raise SkuTaken(sku=sku)
+        raise SkuTaken
     for name, value in changes.items():
         setattr(item, name, value)
     session.flush()

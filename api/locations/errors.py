@@ -22,6 +22,6 @@ class CodeTaken(Conflict):
     """Another location has this code, perhaps in other letter case."""
 
     code = "location_code_taken"
-    message = "The code {code} is in use; codes are unique without regard to upper and lower case."
+    message = "Another location has this code; codes are unique without regard to upper and lower case."
     field = "code"
     constraint = "uq_locations_code_lower"

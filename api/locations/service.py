@@ -36,7 +36,7 @@ def create(session: Session, *, code: str, name: str, by: Caller, priority: int 
     """
     locations = LocationRepository(session)
     if locations.by_code(code):
-        raise CodeTaken(code=code)
+        raise CodeTaken
     location = locations.add(Location(code=code, name=name, priority=priority))
     events.record(session, "location.created", location.id, location.facts(), by=by)
     return location
@@ -64,7 +64,7 @@ def update(session: Session, location: Location, changes: LocationChanges, *, by
     """
     code = changes.get("code")
     if code is not None and code.lower() != location.code.lower() and LocationRepository(session).by_code(code):
-        raise CodeTaken(code=code)
+        raise CodeTaken
     for name, value in changes.items():
         setattr(location, name, value)
     session.flush()

@@ -7,17 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 import orjson
+from marshmallow import ValidationError
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy.exc import OperationalError
 
 from api.core.errors import DomainError
 from api.extensions import db
+from api.rest.parser import flatten
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from sqlalchemy.orm import Session
+
+    from api.rest.schemas import Schema
 
 
 class Refused(click.ClickException):
@@ -45,6 +49,21 @@ def transaction() -> Iterator[Session]:
         session.rollback()
         message = "The database does not answer. Start `flask up` in another terminal, or set DATABASE_URL."
         raise Refused(message) from error
+
+
+def parse(schema: type[Schema], **options: object) -> dict[str, Any]:
+    """Read options by the rules that hold for requests.
+
+    Raises:
+        Refused: naming every option that is wrong.
+
+    """
+    try:
+        values: dict[str, Any] = schema().load(options)
+    except ValidationError as error:
+        sentences = (f"--{problem.field}: {problem.message}" for problem in flatten(error.messages))
+        raise Refused("\n".join(sentences)) from error
+    return values
 
 
 def show(rows: Sequence[dict[str, Any]], *, title: str, as_json: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from copy import deepcopy
 from functools import wraps
 from http import HTTPStatus
@@ -260,6 +261,7 @@ def _schema_name(schema: Any) -> str:
 
 
 def _operation_id(summary: str) -> str:
-    """Name an operation after its summary: "Change an item" becomes changeItem."""
-    first, *others = [word for word in summary.replace("-", " ").split() if word.lower() not in {"a", "an", "the"}]
+    """Name an operation after its summary: "Change an item's name" becomes changeItemName."""
+    words: list[str] = re.findall(r"[A-Za-z0-9]+", summary.replace("'s ", " "))
+    first, *others = [word for word in words if word.lower() not in {"a", "an", "the"}]
     return first.lower() + "".join(word.capitalize() for word in others)

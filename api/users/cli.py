@@ -6,9 +6,10 @@ import click
 from flask.cli import AppGroup
 
 from api.core.caller import Caller
-from api.rest.console import show, transaction
+from api.rest.console import parse, show, transaction
 from api.users import service
 from api.users.roles import ROLES
+from api.users.schemas import UserCreateSchema
 
 users = AppGroup("users", help="People who use the installation.")
 
@@ -21,8 +22,7 @@ users = AppGroup("users", help="People who use the installation.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def create(email: str, name: str, role: str, password: str, *, as_json: bool) -> None:
     """Open an account."""
+    facts = parse(UserCreateSchema, email=email, name=name, password=password, role=role)
     with transaction() as session:
-        user = service.create(
-            session, email=service.canonical_email(email), name=name, password=password, role=role, by=Caller.system()
-        )
+        user = service.create(session, **facts, by=Caller.system())
     show([{"id": str(user.id), "email": user.email, "role": user.role}], title="Created", as_json=as_json)

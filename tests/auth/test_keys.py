@@ -68,10 +68,8 @@ def test_a_key_of_another_kind_is_refused(tmp_path: Path) -> None:
         _ = KeyRing(tmp_path).signing_key
 
 
-def test_flask_keys_create_makes_a_key(
-    tmp_path: Path, make_settings: Callable[..., Settings], database_url: str
-) -> None:
-    app = create_app(make_settings(database_url, jwt_keys_dir=tmp_path))
+def test_flask_keys_create_makes_a_key(tmp_path: Path, start: Callable[..., Flask]) -> None:
+    app = start(jwt_keys_dir=tmp_path)
 
     result = app.test_cli_runner().invoke(args=["keys", "create"])
 

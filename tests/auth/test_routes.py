@@ -252,9 +252,7 @@ def test_a_refresh_token_used_at_once_by_many_has_one_successor(live_app: Flask)
         assert db.session.scalar(text("SELECT count(*) FROM auth_sessions")) == 1
 
 
-pytest.mark.parametrize("token", ["nonsense", ".", "a.b", "0" * 200, "UUID.", "UUID.secret", "{UUID}.x"])
-
-
+@pytest.mark.parametrize("token", ["nonsense", ".", "a.b", "0" * 200, "UUID.", "UUID.secret", "{UUID}.x"])
 def test_what_is_no_refresh_token_is_refused(client: FlaskClient, token: str) -> None:
     token = token.replace("UUID", "0198c1f0-3f9e-7c3a-9d0e-2b8f1c6a7d45")
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from api.core.caller import Caller
 from api.stock.booking import Balance, Book, LevelKey
 from api.stock.errors import InsufficientStock
-from api.stock.service import Demand, Promise, _keep, _shares
+from api.stock.promising import Demand, Promise, divide, keep
 
 ITEMS = [UUID(int=number) for number in range(1, 4)]
 PLACES = [UUID(int=number) for number in range(101, 105)]
@@ -40,7 +40,7 @@ def book(shelves: Shelves) -> Book:
 
 def shares(shelves: Shelves, wanted: dict[UUID, int]) -> Shares:
     """Divide, and name items and places by their numbers from 0."""
-    divided = _shares(book(shelves), wanted, PLACES)
+    divided = divide(book(shelves), wanted, PLACES)
     return {(ITEMS.index(key.item_id), PLACES.index(key.location_id)): share for key, share in divided.items()}
 
 
@@ -120,12 +120,12 @@ def test_an_order_is_booked_line_by_line_or_refused_whole(shelves: Shelves, line
 
     if short:
         with pytest.raises(InsufficientStock) as refusal:
-            _keep(ours, Promise(OWNER, demands), PLACES)
+            keep(ours, Promise(OWNER, demands), PLACES)
         assert {problem.facts["item_id"] for problem in refusal.value.problems} == {str(item) for item in short}
         assert (ours.balances, ours.movements, ours.kept) == (before, [], {})
         return
 
-    _keep(ours, Promise(OWNER, demands), PLACES)
+    keep(ours, Promise(OWNER, demands), PLACES)
 
     for number, (item, quantity) in enumerate(lines, start=1):
         kept = [(of, some) for key, (of, some) in ours.kept.items() if key.line_no == number]

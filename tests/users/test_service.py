@@ -1,0 +1,94 @@
+"""Accounts and roles, without HTTP."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import text
+
+from api.core.caller import Caller
+from api.core.scopes import SCOPES
+from api.users import passwords, service
+from api.users.errors import EmailTaken, UserNotFound
+from api.users.roles import ROLES
+from tests.factories import PASSWORD
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from tests.factories import Factory
+
+SYSTEM = Caller.system()
+
+
+def test_roles_only_ever_add_scopes() -> None:
+    assert ROLES["customer"] < ROLES["clerk"] < ROLES["manager"] < ROLES["admin"] == set(SCOPES)
+
+
+def test_a_role_nobody_knows_may_do_nothing() -> None:
+    assert service.scopes_of("nonsense") == frozenset()
+
+
+def test_a_password_is_verified_for_its_own_account_only(session: Session, make: Factory) -> None:
+    ada = make.user(email="ada@example.com", password="the first password")
+    make.user(email="eve@example.com", password="another password")
+
+    assert service.verify_password(session, email="ada@example.com", password="the first password") == ada
+    assert service.verify_password(session, email="ada@example.com", password="another password") is None
+    assert service.verify_password(session, email="nobody@example.com", password="the first password") is None
+
+
+def test_who_is_not_active_has_no_password_that_works(session: Session, make: Factory) -> None:
+    make.user(email="ada@example.com")
+    session.execute(text("UPDATE users SET is_active = false"))
+
+    assert service.verify_password(session, email="ada@example.com", password=PASSWORD) is None
+
+
+def test_two_hashes_of_one_password_differ() -> None:
+    assert passwords.digest("same") != passwords.digest("same")
+
+
+def test_an_address_can_be_used_once(session: Session, make: Factory) -> None:
+    make.user(email="ada@example.com")
+
+    with pytest.raises(EmailTaken):
+        service.create(session, email="ada@example.com", name="Eve", password="x", role="customer", by=SYSTEM)
+
+
+def test_nobody_has_an_unknown_id(session: Session, make: Factory) -> None:
+    make.user()
+
+    with pytest.raises(UserNotFound):
+        service.get(session, uuid4())
+
+
+def test_the_first_administrator_is_made_once(session: Session) -> None:
+    first = service.bootstrap_admin(session, email=" Root@Example.com ", password="x", by=SYSTEM)
+    second = service.bootstrap_admin(session, email="other@example.com", password="x", by=SYSTEM)
+
+    admin = service.verify_password(session, email="root@example.com", password="x")
+    assert (first, second) == (True, False)
+    assert admin is not None
+    assert admin.role == "admin"
+
+
+def test_customers_are_no_administrators(session: Session, make: Factory) -> None:
+    make.user(role="manager")
+
+    assert service.bootstrap_admin(session, email="root@example.com", password="x", by=SYSTEM)
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("Ada@Example.COM", "ada@example.com"),
+        ("ada@example.com.", "ada@example.com"),
+        (" ada@example.com ", "ada@example.com"),
+        ("\N{FULLWIDTH LATIN SMALL LETTER A}da@example.com", "ada@example.com"),
+    ],
+)
+def test_an_address_is_kept_in_one_form(written: str, kept: str) -> None:
+    assert service.canonical_email(written) == kept
