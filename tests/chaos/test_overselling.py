@@ -48,7 +48,7 @@ def test_twelve_buyers_of_four_items_in_opposite_orders_neither_deadlock_nor_ove
 
 
 def test_receipts_of_new_items_in_opposite_orders_meet_without_deadlock(shop: Shop) -> None:
-    for round_ in range(8):
+    for round_ in range(2):
         items = shop.stocked(*[0] * 30)
 
         answers = at_once([partial(receive, shop, Random(seed).sample(items, len(items))) for seed in range(6)])  # noqa: S311  # an order
@@ -65,14 +65,16 @@ def receive(shop: Shop, items: list[UUID]) -> TestResponse:
 
 def test_of_many_cancellations_of_one_order_one_succeeds_and_gives_back_once(shop: Shop) -> None:
     (item,) = shop.stocked(100)
-    shop.order((item, 3))
+    shop.order((item, 30))
 
     for round_ in range(10):
         order = shop.order((item, 4)).get_json()
         answers = at_once([partial(shop.post, f"/api/v1/orders/{order['id']}/cancel", {})] * 8)
 
         assert Counter(answer.status_code for answer in answers) == {200: 1, 409: 7}, round_
-        assert shop.levels()[item] == (100, 3)
+        refusals = {answer.get_json()["error"]["code"] for answer in answers if answer.status_code == 409}
+        assert refusals == {"invalid_transition"}
+        assert shop.levels()[item] == (100, 30)
     assert shop.differences() == []
 
 

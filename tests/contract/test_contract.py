@@ -1,0 +1,47 @@
+"""The document and the product say the same: generated requests, good and bad, by people of different roles."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis.config import SchemathesisConfig
+
+from tests.conftest import PROJECT
+from tests.rest.live import committed
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+CONFIG = SchemathesisConfig.from_dict(
+    {
+        "base-url": "http://localhost",
+        "generation": {"mode": "all", "database": "none"},
+        "checks": {
+            "positive_data_acceptance": {
+                "expected-statuses": ["2xx", "3xx", "401", "403", "404", "409", "412", "422", "428", "429"]
+            },
+            "missing_required_header": {"expected-statuses": ["400", "401", "403", "406", "415", "422", "428"]},
+        },
+    }
+)
+document = schemathesis.openapi.from_path(PROJECT / "docs" / "openapi.json", config=CONFIG)
+
+
+@document.parametrize()
+@pytest.mark.parametrize("role", ["admin", "customer"])
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+def test_requests_are_answered_as_documented(case: schemathesis.Case, live_app: Flask, role: str, headers) -> None:
+    case.operation.schema.app = live_app
+    case.operation.app = live_app
+    case.call_and_validate(app=live_app, headers=headers[role])
+
+
+@pytest.fixture
+def headers(live_app: Flask) -> dict[str, dict[str, str]]:
+    """A shop with one item on the shelf, and somebody of each role."""
+    with committed(live_app) as make:
+        make.item(sku="22423", stock=50)
+        return {role: make.headers(role=role) for role in ("admin", "customer")}
