@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from operator import itemgetter
+import json
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from psycopg import sql
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import selectinload
 
+from api.core.bulk import COPIED_FROM, arrays, copy_in, unnest
 from api.core.orm import Repository
 from api.core.paging import Listing
-from api.orders.models import CANCELLED, Order
+from api.orders.models import CANCELLED, Order, number_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
     from uuid import UUID
 
-    from psycopg import Connection
     from sqlalchemy.orm import Session
 
-    from api.core.orm import AnyRow
+    from api.orders.drafts import Placed
 
 _ORDER_TYPES = {
     "id": "uuid",
@@ -45,43 +45,37 @@ _LINE_TYPES = {
     "is_stocked": "bool",
 }
 
-COPIED_FROM = 2_000
-"""So many lines go through COPY, which costs a tenth of parameters."""
-
-
-def _unnest(prefix: str, types: dict[str, str]) -> str:
-    arrays = ", ".join(f"CAST(:{prefix}_{name} AS {kind}[])" for name, kind in types.items())
-    return f"unnest({arrays}) AS {prefix} ({', '.join(types)})"
-
+_LINE_FACTS = attrgetter(*[name for name in _LINE_TYPES if name != "order_id"])
 
 _INSERT = text(f"""
     WITH placed AS (
         INSERT INTO orders ({", ".join(_ORDER_TYPES)}, status)
         SELECT id, customer_id, reference, note, metadata, currency, total, line_count, coalesce(placed_at, now()),
             'placed'
-        FROM {_unnest("o", _ORDER_TYPES)}
+        FROM {unnest("o", _ORDER_TYPES)}
         RETURNING id, sequence_number, placed_at, created_at, updated_at, version
     ), line AS (
         INSERT INTO order_lines ({", ".join(_LINE_TYPES)})
-        SELECT {", ".join(_LINE_TYPES)} FROM {_unnest("l", _LINE_TYPES)}
+        SELECT {", ".join(_LINE_TYPES)} FROM {unnest("l", _LINE_TYPES)}
     )
     SELECT * FROM placed
 """)  # noqa: S608  # only names from the tables above are put into the text
 
-_CANCEL_UNITS = text("""
+_CANCELLED_TYPES = {"order_id": "uuid", "line_no": "int2", "quantity": "int4"}
+_CANCEL_UNITS = text(f"""
     UPDATE order_lines AS l SET cancelled_quantity = l.cancelled_quantity + c.quantity
-    FROM unnest(CAST(:orders AS uuid[]), CAST(:lines AS smallint[]), CAST(:quantities AS int[]))
-        AS c (order_id, line_no, quantity)
+    FROM {unnest("c", _CANCELLED_TYPES)}
     WHERE l.order_id = c.order_id AND l.line_no = c.line_no
-""")
+""")  # noqa: S608  # the same
 
-_CANCEL_EMPTY = text("""
+_MOMENT_TYPES = {"order_id": "uuid", "moment": "timestamptz"}
+_CANCEL_EMPTY = text(f"""
     UPDATE orders AS o SET status = 'cancelled', cancelled_at = c.moment, version = version + 1, updated_at = now()
-    FROM unnest(CAST(:orders AS uuid[]), CAST(:moments AS timestamptz[])) AS c (order_id, moment)
+    FROM {unnest("c", _MOMENT_TYPES)}
     WHERE o.id = c.order_id AND o.status = 'placed' AND NOT EXISTS (
         SELECT FROM order_lines AS l WHERE l.order_id = o.id AND l.cancelled_quantity < l.quantity
     )
-""")
+""")  # noqa: S608  # the same
 
 
 class OrderRepository(Repository[Order]):
@@ -126,35 +120,36 @@ class OrderRepository(Repository[Order]):
         return Listing(query, keys=(Order.placed_at, Order.id), descending=True)
 
 
-def insert(session: Session, orders: Sequence[dict[str, Any]], lines: Sequence[dict[str, Any]]) -> Sequence[AnyRow]:
-    """Insert orders and their lines with one statement (and very many lines with COPY); tells what was made up."""
-    copied, passed = (lines, ()) if len(lines) >= COPIED_FROM else ((), lines)
-    values = {f"o_{name}": [order[name] for order in orders] for name in _ORDER_TYPES}
-    values |= {f"l_{name}": [line[name] for line in passed] for name in _LINE_TYPES}
-    rows = session.execute(_INSERT, values).all()
-    if copied:
-        _copy_lines(session, copied)
-    return rows
+def insert(session: Session, orders: Sequence[Placed]) -> None:
+    """Insert orders and their lines with one statement, and thousands of lines with COPY; fill in what is made up."""
+    lines = [(order.id, *_LINE_FACTS(line)) for order in orders for line in order.lines]
+    is_copied = len(lines) >= COPIED_FROM
+    values = arrays("o", _ORDER_TYPES, map(_order_row, orders))
+    values |= arrays("l", _LINE_TYPES, () if is_copied else lines)
+    made_up = {row.id: row for row in session.execute(_INSERT, values)}
+    if is_copied:
+        copy_in(session, "order_lines", _LINE_TYPES, lines)
+    for order in orders:
+        row = made_up[order.id]
+        order.number, order.version, order.placed_at = number_of(row.sequence_number), row.version, row.placed_at
+        order.created_at, order.updated_at = row.created_at, row.updated_at
 
 
-def _copy_lines(session: Session, lines: Sequence[dict[str, Any]]) -> None:
-    connection: Connection = session.connection().connection.driver_connection  # type: ignore[assignment]  # psycopg's
-    statement = sql.SQL("COPY order_lines ({}) FROM STDIN (FORMAT binary)")
-    columns, values = sql.SQL(", ").join(map(sql.Identifier, _LINE_TYPES)), itemgetter(*_LINE_TYPES)
-    with connection.cursor() as cursor, cursor.copy(statement.format(columns)) as copy:
-        copy.set_types(list(_LINE_TYPES.values()))
-        for line in lines:
-            copy.write_row(values(line))
+def _order_row(order: Placed) -> tuple[Any, ...]:
+    return (
+        order.id,
+        order.customer_id,
+        order.reference,
+        order.note,
+        json.dumps(dict(order.details)),
+        order.currency,
+        order.total,
+        order.line_count,
+        order.placed_at,
+    )
 
 
 def cancel_units(session: Session, units: Sequence[tuple[UUID, int, int]], moments: dict[UUID, datetime]) -> None:
     """Count units of lines as cancelled, and orders of which nothing is left."""
-    session.execute(
-        _CANCEL_UNITS,
-        {
-            "orders": [order_id for order_id, _, _ in units],
-            "lines": [line_no for _, line_no, _ in units],
-            "quantities": [quantity for _, _, quantity in units],
-        },
-    )
-    session.execute(_CANCEL_EMPTY, {"orders": list(moments), "moments": list(moments.values())})
+    session.execute(_CANCEL_UNITS, arrays("c", _CANCELLED_TYPES, units))
+    session.execute(_CANCEL_EMPTY, arrays("c", _MOMENT_TYPES, moments.items()))

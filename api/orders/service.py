@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from api.core import ids, money
 from api.events import service as events
 from api.items import service as items
 from api.locations import service as locations
-from api.orders import repository
+from api.orders import drafts, repository
 from api.orders.errors import (
     InvalidTransition,
     ItemArchived,
     ItemUnknown,
     OrderNotFound,
     PriceNotAllowed,
-    TotalTooLarge,
 )
-from api.orders.models import CANCELLED, PLACED, number_of
+from api.orders.models import CANCELLED, PLACED
 from api.orders.repository import OrderRepository
 from api.stock import service as stock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
-    from decimal import Decimal
     from uuid import UUID
 
     from sqlalchemy.orm import Session
@@ -38,8 +34,6 @@ if TYPE_CHECKING:
     from api.items.service import ItemFacts
     from api.orders.models import Order
 
-TOTAL_LIMIT = 10**20
-
 
 class LineRequest(TypedDict, total=False):
     """One line as it is asked for: an item by id or by SKU, and a quantity."""
@@ -50,63 +44,10 @@ class LineRequest(TypedDict, total=False):
     unit_price: Money
 
 
-@dataclass(slots=True)
-class Line:
-    """One line as it was placed."""
-
-    line_no: int
-    item_id: UUID
-    sku: str
-    name: str
-    quantity: int
-    unit_price: Decimal
-    is_stocked: bool
-    cancelled_quantity: int = 0
-
-    @property
-    def amount(self) -> Decimal:
-        """Quantity × unit price, exactly."""
-        return self.quantity * self.unit_price
-
-
-@dataclass(slots=True)
-class Placed:
-    """An order as it was placed."""
-
-    currency: str
-    lines: Sequence[Line]
-    total: Decimal
-    id: UUID = field(default_factory=ids.new)
-    customer_id: UUID | None = None
-    reference: str | None = None
-    note: str | None = None
-    details: Mapping[str, str] = field(default_factory=dict)
-    placed_at: datetime | None = None
-    status: str = PLACED
-    number: str = ""
-    version: int = 1
-    created_at: datetime | None = None
-    updated_at: datetime | None = None
-    cancelled_at: datetime | None = None
-    cancel_reason: str | None = None
-
-    @property
-    def line_count(self) -> int:
-        """How many lines there are."""
-        return len(self.lines)
-
-    def promise(self) -> stock.Promise:
-        """Tell what the order asks of the shelves."""
-        demands = [stock.Demand(line.line_no, line.item_id, line.quantity) for line in self.lines if line.is_stocked]
-        return stock.Promise(self.id, demands, self.placed_at)
-
-
-@dataclass(frozen=True, slots=True)
-class Currency:
-    """The money of this installation: its ISO 4217 code and its decimal places."""
-
-    code: str
-    places: int
+Line = drafts.Line
+Placed = drafts.Placed
+Currency = drafts.Currency
+assemble = drafts.assemble
 
 
 def place(
@@ -145,22 +86,9 @@ def place(
     if location_id is not None:
         locations.ensure(session, location_id)
     stock.reserve(session, order.promise(), by=by, location_id=location_id)
-    _insert(session, [order])
+    repository.insert(session, [order])
     events.record(session, "order.placed", order.id, _facts(order), by=by)
     return order
-
-
-def assemble(lines: Sequence[Line], *, currency: Currency, **facts: Any) -> Placed:  # noqa: ANN401  # fields of Placed
-    """Put an order together: line amounts are exact, their total is rounded once.
-
-    Raises:
-        TotalTooLarge: beyond what can be recorded.
-
-    """
-    total = money.total((line.amount for line in lines), places=currency.places)
-    if total >= TOTAL_LIMIT:
-        raise TotalTooLarge
-    return Placed(currency=currency.code, lines=lines, total=total, **facts)
 
 
 def get(session: Session, order_id: UUID, *, by: Caller) -> Order:
@@ -217,7 +145,7 @@ def import_placed(session: Session, orders: Sequence[Placed], *, by: Caller, loc
 
     """
     stock.reserve_all(session, [order.promise() for order in orders], by=by, location_id=location_id)
-    _insert(session, orders)
+    repository.insert(session, orders)
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,42 +206,6 @@ def _resolve(session: Session, lines: Sequence[LineRequest]) -> list[Line]:
 def _line(line_no: int, item: ItemFacts, line: LineRequest) -> Line:
     price = line.get("unit_price", item.unit_price)
     return Line(line_no, item.id, item.sku, item.name, line["quantity"], price, item.is_stocked)
-
-
-def _insert(session: Session, orders: Sequence[Placed]) -> None:
-    rows = [
-        {
-            "id": order.id,
-            "customer_id": order.customer_id,
-            "reference": order.reference,
-            "note": order.note,
-            "metadata": json.dumps(dict(order.details)),
-            "currency": order.currency,
-            "total": order.total,
-            "line_count": order.line_count,
-            "placed_at": order.placed_at,
-        }
-        for order in orders
-    ]
-    lines = [
-        {
-            "order_id": order.id,
-            "line_no": line.line_no,
-            "item_id": line.item_id,
-            "sku": line.sku,
-            "name": line.name,
-            "quantity": line.quantity,
-            "unit_price": line.unit_price,
-            "is_stocked": line.is_stocked,
-        }
-        for order in orders
-        for line in order.lines
-    ]
-    made_up = {row.id: row for row in repository.insert(session, rows, lines)}
-    for order in orders:
-        row = made_up[order.id]
-        order.number, order.version, order.placed_at = number_of(row.sequence_number), row.version, row.placed_at
-        order.created_at, order.updated_at = row.created_at, row.updated_at
 
 
 def _facts(order: Placed) -> dict[str, Any]:
