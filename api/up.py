@@ -187,7 +187,8 @@ def _prepare_data(settings: Settings, options: Options) -> tuple[str, str | None
         if options.demo:
             from api.demo.cli import load_sample  # noqa: PLC0415  # only a demonstration reads it
 
-            load_sample()
+            if summary := load_sample():
+                _say(f"Loaded {summary}.")
         db.session.remove()
         db.engine.dispose()
     return (options.admin_email, None if options.admin_password else password) if is_new else None

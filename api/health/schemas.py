@@ -9,11 +9,11 @@ from api.rest.schemas import ResponseSchema
 class HealthSchema(ResponseSchema):
     """Alive."""
 
-    status = Text(metadata={"description": "Always `ok`.", "example": "ok"})
+    status = Text(metadata={"description": "Always `ok`.", "examples": ["ok"]})
 
 
 class ReadinessSchema(ResponseSchema):
     """Ready."""
 
-    status = Text(metadata={"description": "Always `ready`.", "example": "ready"})
-    checks = List(Text(), metadata={"description": "What was looked at.", "example": ["database", "redis"]})
+    status = Text(metadata={"description": "Always `ready`.", "examples": ["ready"]})
+    checks = List(Text(), metadata={"description": "What was looked at.", "examples": [["database", "redis"]]})

@@ -41,7 +41,7 @@ class ItemCollection(MethodView):
     @blp.requires("items:write")
     @blp.idempotent
     @blp.etag
-    @blp.arguments(ItemCreateSchema)
+    @blp.arguments(ItemCreateSchema, example={"sku": "TEAPOT", "name": "Teapot", "unit_price": "12.75"})
     @blp.response(HTTPStatus.CREATED, ItemSchema)
     @blp.alt_response(HTTPStatus.CONFLICT, "CONFLICT")
     def post(self, body: dict[str, Any]) -> tuple[Item, dict[str, str]]:
@@ -67,7 +67,7 @@ class ItemMember(MethodView):
 
     @blp.requires("items:write")
     @blp.etag
-    @blp.arguments(ItemUpdateSchema)
+    @blp.arguments(ItemUpdateSchema, example={"unit_price": "11.50"})
     @blp.response(HTTPStatus.OK, ItemSchema)
     @blp.alt_response(HTTPStatus.NOT_FOUND, "NOT_FOUND")
     @blp.alt_response(HTTPStatus.CONFLICT, "CONFLICT")

@@ -5,18 +5,18 @@ from __future__ import annotations
 from api.rest.fields import AwareDateTime, Boolean, OneOf, SafeString, Sku, StrictInteger, StrictUUID, Text, UnitPrice
 from api.rest.schemas import PageQuerySchema, ResponseSchema, Schema, UpdateSchema, page_of
 
-SKU = {"description": "Stock-keeping unit, unique without regard to case.", "example": "22423"}
-NAME = {"description": "Name shown to people.", "example": "Regency cakestand 3 tier"}
-PRICE = {"description": "Price per unit, a decimal string with up to four places.", "example": "12.75"}
-DESCRIPTION = {"description": "Longer text.", "example": "Three tiers, hand painted."}
-UNIT = {"description": "The base unit quantities count.", "example": "each"}
-STOCKED = {"description": "False for postage and services, which are ordered without stock.", "example": True}
+SKU = {"description": "Stock-keeping unit, unique without regard to case.", "examples": ["22423"]}
+NAME = {"description": "Name shown to people.", "examples": ["Regency cakestand 3 tier"]}
+PRICE = {"description": "Price per unit, a decimal string with up to four places.", "examples": ["12.75"]}
+DESCRIPTION = {"description": "Longer text.", "examples": ["Three tiers, hand painted."]}
+UNIT = {"description": "The base unit quantities count.", "examples": ["each"]}
+STOCKED = {"description": "False for postage and services, which are ordered without stock.", "examples": [True]}
 
 
 class ItemSchema(ResponseSchema):
     """A thing that is stocked and sold."""
 
-    id = StrictUUID(metadata={"description": "Identifier.", "example": "0198c1f0-3f9e-7c3a-9d0e-2b8f1c6a7d45"})
+    id = StrictUUID(metadata={"description": "Identifier.", "examples": ["0198c1f0-3f9e-7c3a-9d0e-2b8f1c6a7d45"]})
     sku = Sku(metadata=SKU)
     name = Text(metadata=NAME)
     description = Text(allow_none=True, metadata=DESCRIPTION)
@@ -24,11 +24,11 @@ class ItemSchema(ResponseSchema):
     unit_price = UnitPrice(metadata=PRICE)
     is_stocked = Boolean(metadata=STOCKED)
     archived_at = AwareDateTime(
-        allow_none=True, metadata={"description": "When it left the catalogue.", "example": None}
+        allow_none=True, metadata={"description": "When it left the catalogue.", "examples": [None]}
     )
-    version = StrictInteger(metadata={"description": "Counts changes; the ETag.", "example": 1})
-    created_at = AwareDateTime(metadata={"description": "When it was added.", "example": "2026-05-17T09:30:00Z"})
-    updated_at = AwareDateTime(metadata={"description": "When it last changed.", "example": "2026-05-17T09:30:00Z"})
+    version = StrictInteger(metadata={"description": "Counts changes; the ETag.", "examples": [1]})
+    created_at = AwareDateTime(metadata={"description": "When it was added.", "examples": ["2026-05-17T09:30:00Z"]})
+    updated_at = AwareDateTime(metadata={"description": "When it last changed.", "examples": ["2026-05-17T09:30:00Z"]})
 
 
 class ItemCreateSchema(Schema):
@@ -54,8 +54,8 @@ class ItemUpdateSchema(UpdateSchema):
 class ItemQuerySchema(PageQuerySchema):
     """Which items to list."""
 
-    q = SafeString(metadata={"description": "Text that SKU or name contain, in any letter case.", "example": "cake"})
-    sku = Sku(metadata={"description": "Exactly this SKU, in any letter case.", "example": "22423"})
+    q = SafeString(metadata={"description": "Text that SKU or name contain, in any letter case.", "examples": ["cake"]})
+    sku = Sku(metadata={"description": "Exactly this SKU, in any letter case.", "examples": ["22423"]})
 
 
 ItemPageSchema = page_of(ItemSchema)

@@ -47,7 +47,7 @@ class LocationCollection(MethodView):
     @blp.requires("locations:write")
     @blp.idempotent
     @blp.etag
-    @blp.arguments(LocationCreateSchema)
+    @blp.arguments(LocationCreateSchema, example={"code": "SHOP", "name": "The shop"})
     @blp.response(HTTPStatus.CREATED, LocationSchema)
     @blp.alt_response(HTTPStatus.CONFLICT, "CONFLICT")
     def post(self, body: dict[str, Any]) -> tuple[Location, dict[str, str]]:
@@ -73,7 +73,7 @@ class LocationMember(MethodView):
 
     @blp.requires("locations:write")
     @blp.etag
-    @blp.arguments(LocationUpdateSchema)
+    @blp.arguments(LocationUpdateSchema, example={"priority": 50})
     @blp.response(HTTPStatus.OK, LocationSchema)
     @blp.alt_response(HTTPStatus.NOT_FOUND, "NOT_FOUND")
     @blp.alt_response(HTTPStatus.CONFLICT, "CONFLICT")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from api.rest.fields import AwareDateTime, Range, Regexp, SafeString, StrictInteger, StrictUUID, Text
 from api.rest.schemas import PageQuerySchema, ResponseSchema, Schema, UpdateSchema, page_of
 
-CODE = {"description": "Short code, unique without regard to case.", "example": "MAIN"}
-NAME = {"description": "Name shown to people.", "example": "Main warehouse"}
-PRIORITY = {"description": "Orders are served from the lowest number that can serve them.", "example": 100}
+CODE = {"description": "Short code, unique without regard to case.", "examples": ["MAIN"]}
+NAME = {"description": "Name shown to people.", "examples": ["Main warehouse"]}
+PRIORITY = {"description": "Orders are served from the lowest number that can serve them.", "examples": [100]}
 
 
 class Code(SafeString):
@@ -30,13 +30,13 @@ class Priority(StrictInteger):
 class LocationSchema(ResponseSchema):
     """A place that holds stock."""
 
-    id = StrictUUID(metadata={"description": "Identifier.", "example": "0198c1f0-3f9e-7c3a-9d0e-2b8f1c6a7d46"})
+    id = StrictUUID(metadata={"description": "Identifier.", "examples": ["0198c1f0-3f9e-7c3a-9d0e-2b8f1c6a7d46"]})
     code = Code()
     name = Text(metadata=NAME)
     priority = Priority()
-    version = StrictInteger(metadata={"description": "Counts changes; the ETag.", "example": 1})
-    created_at = AwareDateTime(metadata={"description": "When it was added.", "example": "2026-05-17T09:30:00Z"})
-    updated_at = AwareDateTime(metadata={"description": "When it last changed.", "example": "2026-05-17T09:30:00Z"})
+    version = StrictInteger(metadata={"description": "Counts changes; the ETag.", "examples": [1]})
+    created_at = AwareDateTime(metadata={"description": "When it was added.", "examples": ["2026-05-17T09:30:00Z"]})
+    updated_at = AwareDateTime(metadata={"description": "When it last changed.", "examples": ["2026-05-17T09:30:00Z"]})
 
 
 class LocationCreateSchema(Schema):

@@ -41,7 +41,7 @@ class OrderCollection(MethodView):
     @blp.requires("orders:write")
     @blp.idempotent
     @blp.etag
-    @blp.arguments(OrderCreateSchema)
+    @blp.arguments(OrderCreateSchema, example={"lines": [{"sku": "22423", "quantity": 3}]})
     @blp.response(HTTPStatus.CREATED, OrderSchema)
     @blp.alt_response(HTTPStatus.CONFLICT, "CONFLICT")
     def post(self, body: dict[str, Any]) -> tuple[service.Placed, dict[str, str]]:
@@ -75,7 +75,7 @@ class OrderMember(MethodView):
 @blp.requires("orders:write")
 @blp.idempotent
 @blp.etag
-@blp.arguments(OrderCancelSchema)
+@blp.arguments(OrderCancelSchema, example={"reason": "Ordered twice"})
 @blp.response(HTTPStatus.OK, OrderSchema)
 @blp.alt_response(HTTPStatus.NOT_FOUND, "NOT_FOUND")
 @blp.alt_response(HTTPStatus.CONFLICT, "CONFLICT")

@@ -27,53 +27,55 @@ from api.rest.fields import (
 from api.rest.schemas import PageQuerySchema, ResponseSchema, Schema, page_of
 
 MAXIMUM_LINES = 1000
-ITEM_ID = {"description": "The item; or name it by `sku`.", "example": "0198c1f0-3f9e-7c3a-9d0e-2b8f1c6a7d45"}
-SKU = {"description": "The item, by SKU.", "example": "22423"}
-REFERENCE = {"description": "The order's number in another system.", "example": "WEB-10482"}
-NOTE = {"description": "Free text.", "example": "Ring twice."}
-METADATA = {"description": "Up to 50 strings of your own, kept as they come.", "example": {"channel": "web"}}
-STATUS = {"description": "placed or cancelled.", "example": "placed"}
+ITEM_ID = {"description": "The item; or name it by `sku`.", "examples": ["0198c1f0-3f9e-7c3a-9d0e-2b8f1c6a7d45"]}
+SKU = {"description": "The item, by SKU.", "examples": ["22423"]}
+REFERENCE = {"description": "The order's number in another system.", "examples": ["WEB-10482"]}
+NOTE = {"description": "Free text.", "examples": ["Ring twice."]}
+METADATA = {"description": "Up to 50 strings of your own, kept as they come.", "examples": [{"channel": "web"}]}
+STATUS = {"description": "placed or cancelled.", "examples": ["placed"]}
 LOCATION_ID = {
     "description": "Serve the order from here only; left out, locations are chosen by priority.",
-    "example": "0198c1f0-3f9e-7c3a-9d0e-2b8f1c6a7d46",
+    "examples": ["0198c1f0-3f9e-7c3a-9d0e-2b8f1c6a7d46"],
 }
 
 
 class OrderLineSchema(ResponseSchema):
     """One line of an order, as it was when the order was placed."""
 
-    line_no = StrictInteger(metadata={"description": "Counts from 1.", "example": 1})
-    item_id = StrictUUID(metadata={"description": "The item.", "example": ITEM_ID["example"]})
+    line_no = StrictInteger(metadata={"description": "Counts from 1.", "examples": [1]})
+    item_id = StrictUUID(metadata={"description": "The item.", "examples": [ITEM_ID["examples"][0]]})
     sku = Sku(metadata=SKU)
-    name = Text(metadata={"description": "The item's name.", "example": "Regency cakestand 3 tier"})
-    quantity = StrictInteger(metadata={"description": "Units ordered.", "example": 3})
-    cancelled_quantity = StrictInteger(metadata={"description": "Units cancelled since.", "example": 0})
-    unit_price = UnitPrice(metadata={"description": "Price per unit.", "example": "12.75"})
-    amount = Amount(metadata={"description": "quantity × unit_price, exactly.", "example": "38.25"})
-    is_stocked = Boolean(metadata={"description": "Whether it reserves stock.", "example": True})
+    name = Text(metadata={"description": "The item's name.", "examples": ["Regency cakestand 3 tier"]})
+    quantity = StrictInteger(metadata={"description": "Units ordered.", "examples": [3]})
+    cancelled_quantity = StrictInteger(metadata={"description": "Units cancelled since.", "examples": [0]})
+    unit_price = UnitPrice(metadata={"description": "Price per unit.", "examples": ["12.75"]})
+    amount = Amount(metadata={"description": "quantity × unit_price, exactly.", "examples": ["38.25"]})
+    is_stocked = Boolean(metadata={"description": "Whether it reserves stock.", "examples": [True]})
 
 
 class OrderSummarySchema(ResponseSchema):
     """An order without its lines."""
 
-    id = StrictUUID(metadata={"description": "Identifier.", "example": "0198c1f0-3f9e-7c3a-9d0e-2b8f1c6a7d48"})
-    number = Text(metadata={"description": "The number people use.", "example": "SO-001001"})
+    id = StrictUUID(metadata={"description": "Identifier.", "examples": ["0198c1f0-3f9e-7c3a-9d0e-2b8f1c6a7d48"]})
+    number = Text(metadata={"description": "The number people use.", "examples": ["SO-001001"]})
     status = Text(metadata=STATUS)
     customer_id = StrictUUID(
-        allow_none=True, metadata={"description": "Whose it is; null for a guest.", "example": None}
+        allow_none=True, metadata={"description": "Whose it is; null for a guest.", "examples": [None]}
     )
     reference = Text(allow_none=True, metadata=REFERENCE)
     note = Text(allow_none=True, metadata=NOTE)
     metadata = Metadata(attribute="details", metadata=METADATA)
-    currency = Text(metadata={"description": "ISO 4217 code.", "example": "GBP"})
-    total = Amount(metadata={"description": "Sum of the lines, rounded once, half to even.", "example": "38.25"})
-    line_count = StrictInteger(metadata={"description": "How many lines it has.", "example": 1})
-    version = StrictInteger(metadata={"description": "Counts changes; the ETag.", "example": 1})
-    placed_at = AwareDateTime(metadata={"description": "When it was placed.", "example": "2026-05-17T09:30:00Z"})
-    cancelled_at = AwareDateTime(allow_none=True, metadata={"description": "When it was cancelled.", "example": None})
-    cancel_reason = Text(allow_none=True, metadata={"description": "Why it was cancelled.", "example": None})
-    created_at = AwareDateTime(metadata={"description": "When it was recorded.", "example": "2026-05-17T09:30:00Z"})
-    updated_at = AwareDateTime(metadata={"description": "When it last changed.", "example": "2026-05-17T09:30:00Z"})
+    currency = Text(metadata={"description": "ISO 4217 code.", "examples": ["GBP"]})
+    total = Amount(metadata={"description": "Sum of the lines, rounded once, half to even.", "examples": ["38.25"]})
+    line_count = StrictInteger(metadata={"description": "How many lines it has.", "examples": [1]})
+    version = StrictInteger(metadata={"description": "Counts changes; the ETag.", "examples": [1]})
+    placed_at = AwareDateTime(metadata={"description": "When it was placed.", "examples": ["2026-05-17T09:30:00Z"]})
+    cancelled_at = AwareDateTime(
+        allow_none=True, metadata={"description": "When it was cancelled.", "examples": [None]}
+    )
+    cancel_reason = Text(allow_none=True, metadata={"description": "Why it was cancelled.", "examples": [None]})
+    created_at = AwareDateTime(metadata={"description": "When it was recorded.", "examples": ["2026-05-17T09:30:00Z"]})
+    updated_at = AwareDateTime(metadata={"description": "When it last changed.", "examples": ["2026-05-17T09:30:00Z"]})
 
 
 class OrderSchema(OrderSummarySchema):
@@ -87,9 +89,9 @@ class OrderLineCreateSchema(Schema):
 
     item_id = StrictUUID(metadata=ITEM_ID)
     sku = Sku(metadata=SKU)
-    quantity = Quantity(required=True, metadata={"description": "How many.", "example": 3})
+    quantity = Quantity(required=True, metadata={"description": "How many.", "examples": [3]})
     unit_price = UnitPrice(
-        metadata={"description": "A price by hand, for those who may; else the catalogue's.", "example": "11.50"}
+        metadata={"description": "A price by hand, for those who may; else the catalogue's.", "examples": ["11.50"]}
     )
 
     @ma.validates_schema
@@ -118,7 +120,7 @@ class OrderCreateSchema(Schema):
 class OrderCancelSchema(Schema):
     """Why an order is cancelled."""
 
-    reason = SafeString(metadata={"description": "Why.", "example": "Ordered twice"})
+    reason = SafeString(metadata={"description": "Why.", "examples": ["Ordered twice"]})
 
 
 class OrderQuerySchema(PageQuerySchema):
@@ -126,8 +128,8 @@ class OrderQuerySchema(PageQuerySchema):
 
     status = SafeString(validate=[OneOf(["placed", "cancelled"])], metadata=STATUS)
     reference = SafeString(metadata=REFERENCE)
-    placed_from = AwareDateTime(metadata={"description": "Placed then or later.", "example": "2026-05-01T00:00:00Z"})
-    placed_before = AwareDateTime(metadata={"description": "Placed earlier.", "example": "2026-06-01T00:00:00Z"})
+    placed_from = AwareDateTime(metadata={"description": "Placed then or later.", "examples": ["2026-05-01T00:00:00Z"]})
+    placed_before = AwareDateTime(metadata={"description": "Placed earlier.", "examples": ["2026-06-01T00:00:00Z"]})
 
     @ma.validates_schema
     def _from_is_before(self, data: dict[str, Any], **_: object) -> None:

@@ -25,8 +25,7 @@ DESCRIPTIONS: tuple[tuple[type[Any], dict[str, Any]], ...] = (
 IDEMPOTENCY_KEY = {
     "description": "A fresh random value for each new thing, the same value for a repetition. "
     "A repetition gets the first answer, marked `Idempotency-Replayed: true`; kept for 24 hours.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
-    "example": "0198c1f0-3f9e-7c3a-9d0e-2b8f1c6a7d45",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "examples": ["web-10482"]},
 }
 
 

@@ -47,12 +47,12 @@ class PageQuerySchema(Schema):
     limit = QueryInteger(
         load_default=50,
         validate=Range(min=1, max=200),
-        metadata={"description": "How many rows a page has, from 1 to 200.", "example": 50},
+        metadata={"description": "How many rows a page has, from 1 to 200.", "examples": [50]},
     )
     cursor = SafeString(
         load_default=None,
         max_length=2000,
-        metadata={"description": "Where to go on: `next_cursor` of the page before.", "example": "WyIyMjQyMyJd.x"},
+        metadata={"description": "Where to go on: `next_cursor` of the page before.", "examples": ["WyIyMjQyMyJd.x"]},
     )
 
 
@@ -70,7 +70,7 @@ def page_of(schema: type[Schema]) -> type[Schema]:
                 allow_none=True,
                 metadata={
                     "description": "Send it as `cursor` for the next page; null on the last one.",
-                    "example": None,
+                    "examples": [None],
                 },
             ),
         },
@@ -85,16 +85,16 @@ class ProblemSchema(ResponseSchema):
 
         unknown = ma.INCLUDE
 
-    code = Text(metadata={"description": "Stable; what programs decide on.", "example": "insufficient_stock"})
-    message = Text(metadata={"description": "For people.", "example": "Only 3 are available."})
-    field = Text(allow_none=True, metadata={"description": "Where.", "example": "lines.0.quantity"})
+    code = Text(metadata={"description": "Stable; what programs decide on.", "examples": ["insufficient_stock"]})
+    message = Text(metadata={"description": "For people.", "examples": ["Only 3 are available."]})
+    field = Text(allow_none=True, metadata={"description": "Where.", "examples": ["lines.0.quantity"]})
 
 
 class ErrorBodySchema(ProblemSchema):
     """The first problem, all of them, and the id that finds the request in the log."""
 
     details = List(Nested(ProblemSchema), metadata={"description": "Every problem, the first one included."})
-    request_id = Text(metadata={"description": "As in X-Request-ID.", "example": "0198c1f0-3f9e-7c3a"})
+    request_id = Text(metadata={"description": "As in X-Request-ID.", "examples": ["0198c1f0-3f9e-7c3a"]})
 
 
 class ErrorSchema(ResponseSchema):

@@ -18,12 +18,12 @@ from api.rest.fields import (
 from api.rest.schemas import PageQuerySchema, ResponseSchema, Schema, page_of
 
 MAXIMUM_LINES = 1000
-ITEM_ID = {"description": "The item.", "example": "0198c1f0-3f9e-7c3a-9d0e-2b8f1c6a7d45"}
-LOCATION_ID = {"description": "The location.", "example": "0198c1f0-3f9e-7c3a-9d0e-2b8f1c6a7d46"}
-ON_HAND = {"description": "Units that lie there.", "example": 120}
-RESERVED = {"description": "Units promised to open orders.", "example": 20}
-AVAILABLE = {"description": "Units that can still be promised: on_hand - reserved.", "example": 100}
-REFERENCE = {"description": "A document this belongs to, as a delivery note.", "example": "DN-2026-0117"}
+ITEM_ID = {"description": "The item.", "examples": ["0198c1f0-3f9e-7c3a-9d0e-2b8f1c6a7d45"]}
+LOCATION_ID = {"description": "The location.", "examples": ["0198c1f0-3f9e-7c3a-9d0e-2b8f1c6a7d46"]}
+ON_HAND = {"description": "Units that lie there.", "examples": [120]}
+RESERVED = {"description": "Units promised to open orders.", "examples": [20]}
+AVAILABLE = {"description": "Units that can still be promised: on_hand - reserved.", "examples": [100]}
+REFERENCE = {"description": "A document this belongs to, as a delivery note.", "examples": ["DN-2026-0117"]}
 REASONS = ["correction", "damaged", "expired", "found", "lost", "stolen", "sample", "internal_use"]
 
 
@@ -35,8 +35,8 @@ class LevelSchema(ResponseSchema):
     on_hand = StrictInteger(metadata=ON_HAND)
     reserved = StrictInteger(metadata=RESERVED)
     available = StrictInteger(metadata=AVAILABLE)
-    version = StrictInteger(metadata={"description": "How many movements there have been.", "example": 7})
-    updated_at = AwareDateTime(metadata={"description": "When it last changed.", "example": "2026-05-17T09:30:00Z"})
+    version = StrictInteger(metadata={"description": "How many movements there have been.", "examples": [7]})
+    updated_at = AwareDateTime(metadata={"description": "When it last changed.", "examples": ["2026-05-17T09:30:00Z"]})
 
 
 class LocationAvailabilitySchema(ResponseSchema):
@@ -61,37 +61,37 @@ class AvailabilitySchema(ResponseSchema):
 class MovementSchema(ResponseSchema):
     """One immutable line of the ledger."""
 
-    id = StrictUUID(metadata={"description": "Identifier.", "example": "0198c1f0-3f9e-7c3a-9d0e-2b8f1c6a7d47"})
+    id = StrictUUID(metadata={"description": "Identifier.", "examples": ["0198c1f0-3f9e-7c3a-9d0e-2b8f1c6a7d47"]})
     item_id = StrictUUID(metadata=ITEM_ID)
     location_id = StrictUUID(metadata=LOCATION_ID)
-    sequence = StrictInteger(metadata={"description": "Counts this level's movements, without gaps.", "example": 7})
-    kind = Text(metadata={"description": "receipt, adjustment, reserve or release.", "example": "receipt"})
-    quantity = StrictInteger(metadata={"description": "Units moved, signed.", "example": 24})
-    on_hand_change = StrictInteger(metadata={"description": "What it did to on_hand.", "example": 24})
-    reserved_change = StrictInteger(metadata={"description": "What it did to reserved.", "example": 0})
-    on_hand = StrictInteger(metadata={"description": "on_hand after it.", "example": 120})
-    reserved = StrictInteger(metadata={"description": "reserved after it.", "example": 20})
-    reason = Text(allow_none=True, metadata={"description": "Why, for an adjustment.", "example": "damaged"})
+    sequence = StrictInteger(metadata={"description": "Counts this level's movements, without gaps.", "examples": [7]})
+    kind = Text(metadata={"description": "receipt, adjustment, reserve or release.", "examples": ["receipt"]})
+    quantity = StrictInteger(metadata={"description": "Units moved, signed.", "examples": [24]})
+    on_hand_change = StrictInteger(metadata={"description": "What it did to on_hand.", "examples": [24]})
+    reserved_change = StrictInteger(metadata={"description": "What it did to reserved.", "examples": [0]})
+    on_hand = StrictInteger(metadata={"description": "on_hand after it.", "examples": [120]})
+    reserved = StrictInteger(metadata={"description": "reserved after it.", "examples": [20]})
+    reason = Text(allow_none=True, metadata={"description": "Why, for an adjustment.", "examples": ["damaged"]})
     reference = Text(allow_none=True, metadata=REFERENCE)
-    source_id = StrictUUID(allow_none=True, metadata={"description": "The order that caused it.", "example": None})
-    actor_id = StrictUUID(allow_none=True, metadata={"description": "Who; null for a command.", "example": None})
-    request_id = Text(allow_none=True, metadata={"description": "In which request.", "example": "0198c1f0-3f9e"})
-    occurred_at = AwareDateTime(metadata={"description": "When it happened.", "example": "2026-05-17T09:30:00Z"})
-    recorded_at = AwareDateTime(metadata={"description": "When it was written.", "example": "2026-05-17T09:30:00Z"})
+    source_id = StrictUUID(allow_none=True, metadata={"description": "The order that caused it.", "examples": [None]})
+    actor_id = StrictUUID(allow_none=True, metadata={"description": "Who; null for a command.", "examples": [None]})
+    request_id = Text(allow_none=True, metadata={"description": "In which request.", "examples": ["0198c1f0-3f9e"]})
+    occurred_at = AwareDateTime(metadata={"description": "When it happened.", "examples": ["2026-05-17T09:30:00Z"]})
+    recorded_at = AwareDateTime(metadata={"description": "When it was written.", "examples": ["2026-05-17T09:30:00Z"]})
 
 
 class ReceiptLineSchema(Schema):
     """Units of one item that came in."""
 
     item_id = StrictUUID(required=True, metadata=ITEM_ID)
-    quantity = Quantity(required=True, metadata={"description": "How many.", "example": 24})
+    quantity = Quantity(required=True, metadata={"description": "How many.", "examples": [24]})
 
 
 class AdjustmentLineSchema(Schema):
     """A correction of one item's units."""
 
     item_id = StrictUUID(required=True, metadata=ITEM_ID)
-    quantity = SignedQuantity(required=True, metadata={"description": "How many more, or fewer.", "example": -2})
+    quantity = SignedQuantity(required=True, metadata={"description": "How many more, or fewer.", "examples": [-2]})
 
 
 class ReceiptSchema(Schema):
@@ -112,7 +112,7 @@ class AdjustmentSchema(Schema):
 
     location_id = StrictUUID(required=True, metadata=LOCATION_ID)
     reason = SafeString(
-        required=True, validate=[OneOf(REASONS)], metadata={"description": "Why.", "example": "damaged"}
+        required=True, validate=[OneOf(REASONS)], metadata={"description": "Why.", "examples": ["damaged"]}
     )
     lines = List(
         Nested(AdjustmentLineSchema),
@@ -143,10 +143,10 @@ class LevelQuerySchema(PageQuerySchema):
 class MovementQuerySchema(LevelQuerySchema):
     """Which movements to list."""
 
-    source_id = StrictUUID(metadata={"description": "Caused by this order.", "example": ITEM_ID["example"]})
+    source_id = StrictUUID(metadata={"description": "Caused by this order.", "examples": [ITEM_ID["examples"][0]]})
     kind = SafeString(
         validate=[OneOf(["receipt", "adjustment", "reserve", "release"])],
-        metadata={"description": "Only this kind.", "example": "receipt"},
+        metadata={"description": "Only this kind.", "examples": ["receipt"]},
     )
 
 

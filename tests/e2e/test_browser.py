@@ -61,13 +61,7 @@ def test_authorize_takes_username_and_password_and_an_operation_runs(
     page: Page, server: httpx.URL, username: str, complaints: list[str], visited: set[str]
 ) -> None:
     page.goto(str(server.join("/docs")))
-    page.get_by_role("button", name="Authorize").first.click()
-    dialog = page.locator(".dialog-ux")
-    dialog.get_by_label("username:").fill(username)
-    dialog.get_by_label("password:").fill(PASSWORD)
-    dialog.get_by_role("button", name="Apply given OAuth2 credentials").click()
-    expect(dialog.get_by_role("button", name="Remove authorization")).to_be_visible()
-    dialog.locator("form").get_by_role("button", name="Close").click()
+    _authorize(page, username)
     operation = page.locator("#operations-users-showMyself")
     operation.locator(".opblock-summary-control").click()
     operation.get_by_role("button", name="Execute").click()
@@ -84,3 +78,23 @@ def test_the_reference_renders_with_local_assets_only(
     expect(page.get_by_role("heading", name="Place an order")).to_be_visible()
     assert complaints == []
     assert visited == {server.netloc.decode()}
+
+
+@pytest.mark.parametrize("operation_id", ["items-listItems", "orders-listOrders", "stock-listStockMovements"])
+def test_a_list_works_as_the_page_fills_it_in(page: Page, server: httpx.URL, username: str, operation_id: str) -> None:
+    page.goto(str(server.join("/docs")))
+    _authorize(page, username)
+    operation = page.locator(f"#operations-{operation_id}")
+    operation.locator(".opblock-summary-control").click()
+    operation.get_by_role("button", name="Execute").click()
+    expect(operation.locator(".live-responses-table td.response-col_status").last).to_have_text("200")
+
+
+def _authorize(page: Page, username: str) -> None:
+    page.get_by_role("button", name="Authorize").first.click()
+    dialog = page.locator(".dialog-ux")
+    dialog.get_by_label("username:").fill(username)
+    dialog.get_by_label("password:").fill(PASSWORD)
+    dialog.get_by_role("button", name="Apply given OAuth2 credentials").click()
+    expect(dialog.get_by_role("button", name="Remove authorization")).to_be_visible()
+    dialog.locator("form").get_by_role("button", name="Close").click()

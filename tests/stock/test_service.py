@@ -11,13 +11,17 @@ import pytest
 from sqlalchemy import text
 
 from api.core import ids
+from api.core.bulk import COPIED_FROM
 from api.items.errors import ItemNotFound
 from api.locations.errors import LocationUnknown
 from api.orders import service as orders
+from api.stock import repository
 from api.stock import service as stock
+from api.stock.booking import Balance, Book, Cause, LevelKey
 from api.stock.errors import InsufficientStock, ItemNotStocked, ItemUnknown, RepeatedItem
-from api.stock.models import ADJUSTMENT_REASONS
-from tests.stock.reading import Level, differences, everything, ledger, level
+from api.stock.models import ADJUSTMENT_REASONS, RECEIPT
+from api.stock.repository import LevelChangedUnderLockError
+from tests.stock.reading import Level, differences, everything, ledger, level, many_items
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -234,6 +238,42 @@ class TestPromising:
 
         assert level(session, item, place) == Level(4, 0)
         assert len(ledger(session, item)) == 3
+
+
+class TestWriting:
+    def test_thousands_of_movements_at_once_are_as_complete_as_few(self, make: Factory, session: Session) -> None:
+        place, items = make.location(), many_items(session, 1000)
+        lines = [line(item_id, 9) for item_id in items]
+        rounds = COPIED_FROM // len(items) + 1
+
+        stock.receive(session, location_id=place.id, lines=lines, by=make.by)
+        promises = [stock.Promise(ids.new(), [stock.Demand(1, item_id, 1)]) for item_id in items * rounds]
+        stock.reserve_all(session, promises, by=make.by)
+
+        reserved = session.execute(text("SELECT DISTINCT reserved FROM stock_levels")).all()
+        assert [tuple(row) for row in reserved] == [(rounds,)]
+        numbers = text("SELECT DISTINCT kind, sequence, reserved FROM stock_movements ORDER BY sequence")
+        assert [tuple(row) for row in session.execute(numbers)] == [
+            ("receipt", 1, 0),
+            *[("reserve", number + 1, number) for number in range(1, rounds + 1)],
+        ]
+        assert session.scalar(text("SELECT count(*) FROM allocations")) == len(promises)
+        assert {row.kind for row in differences(session)} == {"an order holds other than it owes"}
+
+    def test_on_a_level_that_changed_under_the_lock_is_a_bug_and_writes_nothing(
+        self, make: Factory, session: Session
+    ) -> None:
+        place = make.location()
+        item = make.item(stock=5, at=place)
+        key = LevelKey(item.id, place.id)
+        book = Book({key: Balance(5, 0, version=7)}, make.by)
+        book.move(key, Cause(RECEIPT), on_hand=1)
+        before = everything(session)
+
+        with pytest.raises(LevelChangedUnderLockError), session.begin_nested():
+            repository.write(session, book)
+
+        assert everything(session) == before
 
 
 class TestAvailability:
