@@ -184,6 +184,7 @@ def server_environment(database_url: str, valkey: Valkey, keys_dir: Path) -> dic
         "ALLOW_UNSAFE_DURABILITY": "true",
         "LOGIN_LIMIT": "10000 per minute",
         "LOG_LEVEL": "warning",
+        **{name: value for name, value in os.environ.items() if name.startswith("COV")},
     }
 
 

@@ -275,11 +275,11 @@ def views(app: Flask) -> Iterator[tuple[str, Any]]:
         yield f"{method} {path}", getattr(getattr(view, "view_class", None), method.lower(), view)
 
 
-def mark(view: Any, name: str) -> Any:  # noqa: ANN401  # whatever the decorators have noted
+def mark(view: Any, name: str) -> Any:  # whatever the decorators have noted
     return getattr(view, "_apidoc", {}).get(name)
 
 
-def house(view: Any) -> dict[str, Any]:  # noqa: ANN401  # any view
+def house(view: Any) -> dict[str, Any]:  # any view
     return mark(view, "house") or {}
 
 
@@ -300,7 +300,7 @@ def refusals() -> list[type[DomainError]]:
     return [refusal for refusal in below(DomainError) if refusal not in KINDS and refusal.__module__.startswith("api.")]
 
 
-def constraint_name(constraint: Any) -> str:  # noqa: ANN401  # any constraint
+def constraint_name(constraint: Any) -> str:  # any constraint
     """Write out a name that is made by the naming convention."""
     columns = "_".join(column.name for column in getattr(constraint, "columns", ()))
     return str(constraint.name) if constraint.name else f"uq_{constraint.table.name}_{columns}"
@@ -365,7 +365,7 @@ class counted:  # noqa: N801  # reads as a verb
     def __exit__(self, *_: object) -> None:
         event.remove(db.engine, "before_cursor_execute", self._note)
 
-    def _note(self, _connection: Any, _cursor: Any, statement: str, *_: Any) -> None:  # noqa: ANN401  # SQLAlchemy's signature
+    def _note(self, _connection: Any, _cursor: Any, statement: str, *_: Any) -> None:  # SQLAlchemy's signature
         if "SAVEPOINT" not in statement:
             self.statements.append(statement)
 

@@ -34,6 +34,11 @@ INTEGRITY = """
         SELECT item_id, location_id, sum(on_hand_change) AS on_hand, sum(reserved_change) AS reserved,
             count(*) AS movements, max(sequence) AS last_sequence
         FROM stock_movements GROUP BY item_id, location_id
+    ), told AS (
+        SELECT item_id, location_id, on_hand, reserved,
+            sum(on_hand_change) OVER upto AS ledger_on_hand, sum(reserved_change) OVER upto AS ledger_reserved
+        FROM stock_movements
+        WINDOW upto AS (PARTITION BY item_id, location_id ORDER BY sequence)
     ), promised AS (
         SELECT item_id, location_id, sum(quantity) AS quantity FROM allocations GROUP BY item_id, location_id
     ), compared AS (
@@ -64,6 +69,13 @@ INTEGRITY = """
     UNION ALL
     SELECT 'the ledger has a gap', item_id, location_id, NULL, movements, greatest(version, last_sequence)
     FROM compared WHERE movements <> version OR movements <> last_sequence
+    UNION ALL
+    SELECT 'a ledger line tells a wrong balance', item_id, location_id, NULL, count(*), 0
+    FROM told WHERE on_hand <> ledger_on_hand OR reserved <> ledger_reserved GROUP BY item_id, location_id
+    UNION ALL
+    SELECT 'a cancelled order has units that are not', NULL, NULL, id, sum(quantity - cancelled_quantity), 0
+    FROM orders JOIN order_lines ON order_id = id
+    WHERE status = 'cancelled' AND quantity > cancelled_quantity GROUP BY id
     UNION ALL
     SELECT 'an order holds other than it owes', item_id, NULL, order_id,
         coalesce(held.quantity, 0), coalesce(owed.quantity, 0)

@@ -7,6 +7,7 @@ Create Date: 2026-11-22 16:40:00+00:00
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 from alembic import op
@@ -39,11 +40,15 @@ DROP = """
 
 def upgrade() -> None:
     """Go forward."""
-    connection = op.get_bind().connection.driver_connection
-    connection.execute(SCHEMA.read_text("utf-8"))
+    _execute(SCHEMA.read_text("utf-8"))
 
 
 def downgrade() -> None:
     """Go back."""
-    connection = op.get_bind().connection.driver_connection
-    connection.execute(DROP)
+    _execute(DROP)
+
+
+def _execute(script: str) -> None:
+    """Send several statements at once, past SQLAlchemy, which would take their colons and percents for its own."""
+    with closing(op.get_bind().connection.cursor()) as cursor:
+        cursor.execute(script)

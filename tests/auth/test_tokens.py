@@ -66,7 +66,7 @@ def test_a_token_of_another_algorithm_is_refused(
     client: FlaskClient,
     forge: Forge,
     algorithm: str,
-    key: Any,  # noqa: ANN401  # any kind of key
+    key: Any,  # any kind of key
 ) -> None:
     refused(client, jwt.encode(forge.claims, key or forge.key, algorithm, headers=forge.header | {"alg": algorithm}))
 

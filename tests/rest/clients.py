@@ -20,7 +20,7 @@ class SeparateRequests(FlaskClient):
     request to the next, and a refused request would roll back what the test itself has made.
     """
 
-    def open(self, *args: Any, **kwargs: Any) -> TestResponse:  # noqa: ANN401  # as the client's own
+    def open(self, *args: Any, **kwargs: Any) -> TestResponse:  # as the client's own
         with self.application.app_context():
             return super().open(*args, **kwargs)
 
