@@ -21,7 +21,7 @@ RUN pip install --no-cache-dir uv==0.13.9
 WORKDIR /build
 COPY pyproject.toml uv.lock ./
 RUN --mount=type=cache,target=/root/.cache/uv \
-    uv sync --locked --no-dev --no-group embedded
+    uv sync --locked --no-dev --no-group embedded --no-install-project
 
 
 FROM python:3.13-slim-bookworm

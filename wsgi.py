@@ -4,12 +4,9 @@ import sys
 
 from api import create_app
 from api.config import InvalidSettingsError
-from api.up import up
 
 try:
     app = create_app()
 except InvalidSettingsError as error:
     sys.stderr.write(f"Stockroom cannot start with these settings.\n{error}\n")
     raise SystemExit(2) from None
-
-app.cli.add_command(up)

@@ -23,6 +23,18 @@ the `Link` header). A page costs the same however deep it lies.
 times are RFC 3339 in UTC. Fields and parameters that are not documented are refused, not ignored.
 """
 
-from api.app import create_app
+from __future__ import annotations
 
-__all__ = ["create_app"]
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from api.config import Settings
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """Build the application from its settings, or from the environment."""
+    from api.app import create_app as build  # noqa: PLC0415  # whoever needs only a part of `api` need not load it all
+
+    return build(settings)

@@ -1,4 +1,8 @@
-"""`flask up`: the whole of Stockroom on one machine with one command."""
+"""`flask up`: the whole of Stockroom on one machine with one command.
+
+Flask finds this command through the project's entry point and so does not load the application for it. Whatever loads
+it is imported late and beside the web server, which loads it too: a start takes half as long.
+"""
 
 from __future__ import annotations
 
@@ -14,26 +18,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import flask_migrate
 import psycopg
-from alembic.script import ScriptDirectory
-from rich.console import Console
-from rich.panel import Panel
-from rich.text import Text
 
 from api import preflight
-from api.auth import keys
 from api.config import RUN_FILE, InvalidSettingsError, Settings
-from api.core.caller import Caller
 from api.embedded import Postgres, Valkey
-from api.extensions import db
 from api.supervisor import Command, ServiceError, StopRequestedError, Supervisor
-from api.users import service as users
 
 if TYPE_CHECKING:
     import socket
 
+    from api.bootstrap import Prepared
+
 PROJECT = Path(__file__).resolve().parent.parent
+HEAD_FILE = PROJECT / "migrations" / ".current-alembic-head"
 SHARED = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "JWT_KEYS_DIR")
 """What other `flask` commands need to work with the same servers."""
 
@@ -110,7 +108,7 @@ def _run(options: Options, supervisor: Supervisor, at_end: ExitStack) -> None:
     is_migrated = _is_migrated(settings)
     if is_migrated:
         supervisor.start(web)
-    admin = _prepare_data(settings, options)
+    prepared = _prepare(settings, options)
     at_end.callback(run_file.unlink, missing_ok=True)
     _write_private(run_file, json.dumps({name.lower(): os.environ[name] for name in SHARED}))
     if not is_migrated:
@@ -119,7 +117,7 @@ def _run(options: Options, supervisor: Supervisor, at_end: ExitStack) -> None:
         message = f"Stockroom was not ready within {READY_SECONDS:.0f} s; the messages above should say why."
         raise ServiceError(message)
     supervisor.start(tasks)
-    _announce(site.url, admin)
+    _announce(site.url, options, prepared)
     supervisor.run()
     _say("Stopping.")
     listener.close()
@@ -152,9 +150,22 @@ def _start_servers(settings: Settings, data_dir: Path, supervisor: Supervisor, c
             _write_private(secret, secrets.token_urlsafe(48))
         made["SECRET_KEY"] = secret.read_text("utf-8")
     if settings.jwt_keys_dir is None:
-        keys.ensure(settings.keys_dir)
+        _ensure_keys(settings.keys_dir)
         made["JWT_KEYS_DIR"] = str(settings.keys_dir)
     return made
+
+
+def _ensure_keys(directory: Path) -> None:
+    if not any(directory.glob("*.pem")):
+        from api.auth import keys  # noqa: PLC0415  # needed once in the life of an installation
+
+        keys.create(directory)
+
+
+def _prepare(settings: Settings, options: Options) -> Prepared:
+    from api.bootstrap import prepare  # noqa: PLC0415  # loads the application: the web server is doing so already
+
+    return prepare(settings, admin_email=options.admin_email, admin_password=options.admin_password, demo=options.demo)
 
 
 def _write_private(path: Path, text: str) -> None:
@@ -169,29 +180,10 @@ def _write_private(path: Path, text: str) -> None:
 
 
 def _is_migrated(settings: Settings) -> bool:
-    heads = set(ScriptDirectory(str(PROJECT / "migrations")).get_heads())
+    head = HEAD_FILE.read_text("utf-8").strip()
     with psycopg.connect(preflight.libpq_url(settings)) as connection, suppress(psycopg.errors.UndefinedTable):
-        return {row[0] for row in connection.execute("SELECT version_num FROM alembic_version")} == heads
+        return [row[0] for row in connection.execute("SELECT version_num FROM alembic_version")] == [head]
     return False
-
-
-def _prepare_data(settings: Settings, options: Options) -> tuple[str, str | None] | None:
-    """Migrate, make the first administrator, load the sample; tells the new account, its password if we made it up."""
-    from api.app import create_app  # noqa: PLC0415  # api.app registers this command
-
-    with create_app(settings).app_context():
-        flask_migrate.upgrade(directory=str(PROJECT / "migrations"))
-        password = options.admin_password or secrets.token_urlsafe(12)
-        is_new = users.bootstrap_admin(db.session(), email=options.admin_email, password=password, by=Caller.system())
-        db.session.commit()
-        if options.demo:
-            from api.demo.cli import load_sample  # noqa: PLC0415  # only a demonstration reads it
-
-            if summary := load_sample():
-                _say(f"Loaded {summary}.")
-        db.session.remove()
-        db.engine.dispose()
-    return (options.admin_email, None if options.admin_password else password) if is_new else None
 
 
 def _commands(options: Options, listener: socket.socket) -> tuple[Command, Command]:
@@ -229,13 +221,18 @@ class _Site:
             connection.close()
 
 
-def _announce(url: str, admin: tuple[str, str | None] | None) -> None:
+def _announce(url: str, options: Options, prepared: Prepared) -> None:
+    from rich.console import Console  # noqa: PLC0415  # not before the web server is up
+    from rich.panel import Panel  # noqa: PLC0415  # the same
+    from rich.text import Text  # noqa: PLC0415  # the same
+
     lines = [("API", f"{url}/api/v1"), ("Swagger UI", f"{url}/docs"), ("ReDoc", f"{url}/redoc")]
-    if admin:
-        email, password = admin
-        lines.append(("Administrator", email))
-        if password:
-            lines.append(("Password", f"{password}  (shown this once)"))
+    if prepared.password:
+        lines.append(("Administrator", options.admin_email))
+        if not options.admin_password:
+            lines.append(("Password", f"{prepared.password}  (shown this once)"))
+    if prepared.sample:
+        lines.append(("Loaded", prepared.sample))
     text = "\n".join(f"{label:<14} {value}" for label, value in lines)
     console = Console(highlight=False)
     if console.is_terminal:

@@ -106,16 +106,14 @@ def test_a_token_that_lacks_a_claim_is_refused(client: FlaskClient, forge: Forge
     refused(client, forge(claims={claim: LEFT_OUT}))
 
 
-@pytest.mark.parametrize("claim", ["exp", "iat", "iss", "aud", "sub", "sid", "type"])
 @pytest.mark.parametrize("value", [None, [], {}, True, "", "nonsense", -1, 2**70, 1e300])
-def test_a_token_with_nonsense_in_a_claim_is_refused(
-    client: FlaskClient, forge: Forge, claim: str, value: object
-) -> None:
-    response = client.get(ME, headers=bearer(forge(claims={claim: value})))
-
-    code = response.get_json()["error"]["code"]
-    assert_problem(response, 401, code)
-    assert code in {"token_invalid", "token_expired"}
+def test_a_token_with_nonsense_in_a_claim_is_refused(client: FlaskClient, forge: Forge, value: object) -> None:
+    for claim in ("exp", "iat", "iss", "aud", "sub", "sid", "type"):
+        response = client.get(ME, headers=bearer(forge(claims={claim: value})))
+        assert response.status_code == 401, claim
+        code = response.get_json()["error"]["code"]
+        assert code in {"token_invalid", "token_expired"}
+        assert_problem(response, 401, code)
 
 
 @pytest.mark.parametrize(
