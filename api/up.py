@@ -35,6 +35,9 @@ HEAD_FILE = PROJECT / "migrations" / ".current-alembic-head"
 SHARED = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "JWT_KEYS_DIR")
 """What other `flask` commands need to work with the same servers."""
 
+ROOMY = {"shared_buffers": "256MB", "max_wal_size": "4GB"}
+"""With PostgreSQL's own defaults, loading a year of orders stops again and again for checkpoints."""
+
 DEFAULT_ADMIN = "admin@example.com"
 READY_SECONDS = 60.0
 WEB_STOP_SECONDS = 35.0
@@ -136,7 +139,7 @@ def _start_servers(settings: Settings, data_dir: Path, supervisor: Supervisor, c
     """Start and create what the environment does not name; return what to add to it."""
     made = {"DATA_DIR": str(data_dir)}
     if settings.database_url is None:
-        postgres = Postgres(data_dir, options={"max_connections": str(max(100, connections + 10))})
+        postgres = Postgres(data_dir, options={"max_connections": str(max(100, connections + 10)), **ROOMY})
         supervisor.start(postgres)
         postgres.create_database()
         made["DATABASE_URL"] = postgres.url()
