@@ -6,7 +6,8 @@ good once, for the next pair. A role is a set of scopes; every operation below n
 
 **Errors.** Every failure has one form: `{"error": {"code", "message", "field", "details", "request_id"}}`. Decide on
 `code`, which is stable; show `message` to people; `details` lists every problem, not only the first; `field` says
-where, as in `lines.0.quantity`; `request_id` finds the request in the log and is also the header `X-Request-ID`.
+where, as in `lines.0.quantity`; `request_id` finds the request in the log and is also the header `X-Request-ID`. Only
+what is no HTTP request at all, as a header of 100 kB, is answered by the web server itself, in HTML.
 
 **Repeating safely.** Send `Idempotency-Key` with a `POST` that creates or moves something. The same key with the same
 request gets the first answer again, marked `Idempotency-Replayed: true`, and nothing happens twice; with a different

@@ -64,6 +64,7 @@ def configure(app: Flask, settings: Settings) -> None:
     """Put the settings where Flask and its extensions look for them."""
     app.json = StrictJSONProvider(app)
     app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False
     app.extensions["stockroom"] = settings
     app.extensions["currency"] = Currency(settings.currency, settings.currency_places)
     app.config.from_mapping(flask_config(settings))

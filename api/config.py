@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
@@ -59,6 +60,14 @@ def _psycopg_url(value: str) -> str:
     return value
 
 
+def _plain_origins(values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        if not re.fullmatch(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?", value):
+            message = f"{value!r} is not an origin, as in https://shop.example.com; patterns are not taken"
+            raise ValueError(message)
+    return values
+
+
 type CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
@@ -80,7 +89,7 @@ class Settings(BaseSettings):
     database_pool_size: int = Field(8, ge=1, le=200, description="Connections each process may open.")
     database_pool_timeout_seconds: float = Field(5, gt=0, le=60, description="How long a request waits for one.")
     database_statement_timeout_ms: int = Field(15_000, ge=100, description="The longest a statement may take.")
-    database_lock_timeout_ms: int = Field(5_000, ge=50, description="The longest a statement waits for a lock.")
+    database_lock_timeout_ms: int = Field(2_000, ge=50, description="The longest a statement waits for a lock.")
     database_idle_timeout_ms: int = Field(30_000, ge=100, description="The longest a transaction may do nothing.")
     allow_unsafe_durability: bool = Field(
         default=False, description="Start although the server could lose acknowledged orders with the power."
@@ -106,7 +115,9 @@ class Settings(BaseSettings):
     )
     max_request_bytes: int = Field(2 * 1024 * 1024, ge=1024, description="The largest body that is read.")
 
-    cors_origins: CommaSeparated = Field((), description="Origins whose pages may call the API, comma-separated.")
+    cors_origins: Annotated[CommaSeparated, AfterValidator(_plain_origins)] = Field(
+        (), description="Origins whose pages may call the API, comma-separated."
+    )
     trusted_hosts: CommaSeparated = Field((), description="Host names that are answered, comma-separated; empty: all.")
     docs_enabled: bool = Field(default=True, description="Serve /docs, /redoc and /openapi.json.")
 

@@ -22,6 +22,9 @@ WITHOUT_LOCALS = ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
 
 _SECRET_NAME = re.compile(r"password|secret|token|authorization|cookie|api_key|private", re.IGNORECASE)
 _URL_PASSWORD = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://[^\s:/@]*):\S+@")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""What could move a terminal's cursor or set its title; line breaks and tabs stay."""
+
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}")
 
 
@@ -40,6 +43,7 @@ def configure(settings: Settings) -> None:
         final = [
             structlog.processors.format_exc_info,
             redact,
+            make_visible,
             structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
         ]
     formatter = {
@@ -68,6 +72,14 @@ def configure(settings: Settings) -> None:
 def redact(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """Keep secrets out of the log, whatever field or sentence they hide in."""
     return {key: REDACTED if _SECRET_NAME.search(key) else _clean(value) for key, value in event.items()}
+
+
+def make_visible(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Spell out control characters, which a terminal would obey."""
+    return {
+        key: _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", value) if isinstance(value, str) else value
+        for key, value in event.items()
+    }
 
 
 def _clean(value: object) -> object:

@@ -29,9 +29,10 @@ def migrate() -> None:
     extension = current_app.extensions["migrate"]
     metadata: MetaData = extension.db.metadatas[None]
     with extension.db.engine.connect() as connection:
+        connection.execute(text("SET statement_timeout = 0"))
+        connection.execute(text("SET lock_timeout = 0"))
         connection.execute(text(f"SELECT pg_advisory_lock({ADVISORY_LOCK})"))
         connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
-        connection.execute(text("SET statement_timeout = 0"))
         connection.commit()
         try:
             context.configure(

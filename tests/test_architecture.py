@@ -43,7 +43,7 @@ PUBLIC = {
     "GET /openapi.json",
     "GET /docs",
     "GET /redoc",
-    "GET /docs/assets/<path:name>",
+    "GET /docs/assets/<name>",
 }
 """What strangers may ask. Everything else demands a login, and most of it a scope."""
 
@@ -51,6 +51,7 @@ WITHOUT_A_SCOPE = {"POST /api/v1/auth/logout", "GET /api/v1/users/me"}
 """What everybody who is logged in may do, whatever their role."""
 
 SHARED_CODES = {
+    "forbidden",
     "invalid_character",
     "item_not_found",
     "location_not_found",

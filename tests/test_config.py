@@ -138,7 +138,11 @@ def test_money_has_as_many_places_as_its_currency(currency: str, places: int) ->
 
 @pytest.mark.parametrize(
     ("written", "read"),
-    [("", ()), ("https://a.example.com", ("https://a.example.com",)), (" a , b,,", ("a", "b"))],
+    [
+        ("", ()),
+        ("https://a.example.com", ("https://a.example.com",)),
+        (" https://a.io , https://b.io,,", ("https://a.io", "https://b.io")),
+    ],
 )
 def test_lists_are_separated_by_commas(environment: pytest.MonkeyPatch, written: str, read: tuple[str, ...]) -> None:
     given(environment, {"CORS_ORIGINS": written})
@@ -207,3 +211,13 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.Monke
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.setenv("DATA_DIR", str(tmp_path / "nothing here"))
     return monkeypatch
+
+
+@pytest.mark.parametrize(
+    "origin", ["*", "https://*.example.com", "shop.example.com", "https://shop.example.com/", "null"]
+)
+def test_a_pattern_is_no_origin(environment: pytest.MonkeyPatch, origin: str) -> None:
+    given(environment, {"CORS_ORIGINS": origin})
+
+    with pytest.raises(InvalidSettingsError, match=r"CORS_ORIGINS.*is not an origin"):
+        Settings.load()

@@ -106,12 +106,20 @@ def test_a_secret_in_the_words_of_a_crash_is_not_written(write: Callable[..., st
     assert "canary" not in written
 
 
-@pytest.mark.parametrize("text", ["a\nb", "a\r\nb", 'a"b', "a\x00b", "\N{LINE SEPARATOR}", "\ud800", "{}", "%s"])
+@pytest.mark.parametrize("text", ["a\nb", "a\tb", 'a"b', "\N{LINE SEPARATOR}", "\ud800", "{}", "%s"])
 def test_json_is_one_line_per_event_whatever_is_in_it(write: Callable[..., str], text: str) -> None:
     written = write("json", lambda: structlog.get_logger("x").warning("event", text=text))
 
     assert written.count("\n") == 1
     assert json.loads(written)["text"] == text
+
+
+@pytest.mark.parametrize("character", ["\x00", "\x07", "\x08", "\r", "\x1b", "\x7f", "\x9b"])
+def test_what_could_steer_a_terminal_is_written_in_letters(write: Callable[..., str], character: str) -> None:
+    written = write("console", lambda: structlog.get_logger("x").warning("event", text=f"before{character}[2Jafter"))
+
+    assert f"before{character}" not in written
+    assert f"x{ord(character):02x}[2Jafter" in written
 
 
 def test_a_crash_is_one_line_of_json(write: Callable[..., str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from api import create_app
 from api.extensions import MIGRATIONS
 from tests.conftest import disposing
 from tests.rest.live import committed
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -70,7 +72,27 @@ def test_there_is_one_newest_revision(live_app: Flask, database_url: str) -> Non
         rows = connection.execute("SELECT version_num FROM alembic_version").fetchall()
 
     assert [row[0] for row in rows] == [max(path.name[:4] for path in (MIGRATIONS / "versions").glob("*.py"))]
+    assert (MIGRATIONS / ".current-alembic-head").read_text("utf-8").split() == [rows[0][0]]
     assert live_app.test_client().get("/ready").status_code == 200
+
+
+def test_a_second_migration_waits_for_the_first_however_long(
+    database_url: str, make_settings: Callable[..., Settings]
+) -> None:
+    waits = "SELECT max(now() - query_start) > '300 ms' FROM pg_stat_activity WHERE wait_event = 'advisory'"
+    impatient = create_app(make_settings(database_url, database_lock_timeout_ms=50))
+
+    def migrate() -> None:
+        with impatient.app_context():
+            flask_migrate.upgrade()
+
+    with disposing(impatient), psycopg.connect(plain(database_url), autocommit=True) as first:
+        first.execute("SELECT pg_advisory_lock(5301977)")
+        with ThreadPoolExecutor(1) as threads:
+            second = threads.submit(migrate)
+            wait_until(lambda: first.execute(waits).fetchone() == (True,), seconds=20)
+            first.execute("SELECT pg_advisory_unlock(5301977)")
+            second.result(timeout=20)
 
 
 @pytest.mark.parametrize(

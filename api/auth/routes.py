@@ -47,7 +47,8 @@ def log_in(credentials: dict[str, Any]) -> dict[str, Any]:
 def refresh(body: dict[str, str]) -> dict[str, Any]:
     """Refresh tokens
 
-    A refresh token is good once. When one comes a second time, its login is ended, because two parties hold it.
+    A refresh token is good once. When the one before the newest comes again, two parties hold the login, and it is
+    ended for both.
     """
     return _pair(service.refresh(db.session(), token=body["refresh_token"]))
 

@@ -98,6 +98,8 @@ def update(session: Session, item: Item, changes: ItemChanges, *, by: Caller) ->
         raise SkuTaken
     for name, value in changes.items():
         setattr(item, name, value)
+    if not session.is_modified(item):
+        return
     session.flush()
     events.record(session, "item.updated", item.id, item.facts(), by=by)
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 
-@periodic("7 * * * *")
+@periodic("*/5 * * * *")
 def forget_idempotency_keys(session: Session) -> None:
     """Forget answers kept for longer than 24 hours."""
     idempotency.purge(session)

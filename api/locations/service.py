@@ -67,6 +67,8 @@ def update(session: Session, location: Location, changes: LocationChanges, *, by
         raise CodeTaken
     for name, value in changes.items():
         setattr(location, name, value)
+    if not session.is_modified(location):
+        return
     session.flush()
     events.record(session, "location.updated", location.id, location.facts(), by=by)
 

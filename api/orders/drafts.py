@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from api.core import ids, money
-from api.orders.errors import TotalTooLarge
 from api.orders.models import PLACED
 from api.stock import service as stock
 
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
     from datetime import datetime
     from decimal import Decimal
     from uuid import UUID
-
-TOTAL_LIMIT = 10**20
 
 
 @dataclass(slots=True)
@@ -79,13 +76,6 @@ class Currency:
 
 
 def assemble(lines: Sequence[Line], *, currency: Currency, **facts: Any) -> Placed:  # noqa: ANN401  # fields of Placed
-    """Put an order together: line amounts are exact, their total is rounded once.
-
-    Raises:
-        TotalTooLarge: beyond what can be recorded.
-
-    """
+    """Put an order together: line amounts are exact, their total is rounded once."""
     total = money.total((line.amount for line in lines), places=currency.places)
-    if total >= TOTAL_LIMIT:
-        raise TotalTooLarge
     return Placed(currency=currency.code, lines=lines, total=total, **facts)

@@ -31,13 +31,6 @@ class PriceNotAllowed(Forbidden):
     message = "Leave unit_price out; the catalogue's price applies."
 
 
-class TotalTooLarge(RuleViolation):
-    """The order's total does not fit any ledger."""
-
-    code = "total_too_large"
-    message = "The order's total is larger than can be recorded."
-
-
 class InvalidTransition(Conflict):
     """The order's status does not allow that."""
 

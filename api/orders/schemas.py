@@ -31,7 +31,7 @@ ITEM_ID = {"description": "The item; or name it by `sku`.", "examples": ["0198c1
 SKU = {"description": "The item, by SKU.", "examples": ["22423"]}
 REFERENCE = {"description": "The order's number in another system.", "examples": ["WEB-10482"]}
 NOTE = {"description": "Free text.", "examples": ["Ring twice."]}
-METADATA = {"description": "Up to 50 strings of your own, kept as they come.", "examples": [{"channel": "web"}]}
+METADATA = {"description": "Up to 50 strings of your own.", "examples": [{"channel": "web"}]}
 STATUS = {"description": "placed or cancelled.", "examples": ["placed"]}
 LOCATION_ID = {
     "description": "Serve the order from here only; left out, locations are chosen by priority.",

@@ -69,7 +69,6 @@ def place(
         ItemUnknown, ItemArchived: naming every such line.
         PriceNotAllowed: the caller gave a price and may not.
         LocationUnknown: the location named does not exist.
-        TotalTooLarge: beyond what can be recorded.
         InsufficientStock: naming every item that is short.
 
     """

@@ -10,11 +10,12 @@ import orjson
 from marshmallow import ValidationError
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import SQLAlchemyError
 
 from api.core.errors import DomainError
 from api.extensions import db
 from api.rest.parser import flatten
+from api.rest.problems import DatabaseUnavailable, translate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,10 +46,13 @@ def transaction() -> Iterator[Session]:
     except DomainError as error:
         session.rollback()
         raise Refused("\n".join(problem.message for problem in error.problems)) from error
-    except OperationalError as error:
+    except SQLAlchemyError as error:
         session.rollback()
-        message = "The database does not answer. Start `flask up` in another terminal, or set DATABASE_URL."
-        raise Refused(message) from error
+        refusal = translate(error)
+        if refusal is None:
+            raise
+        hint = " Start `flask up` in another terminal, or set DATABASE_URL."
+        raise Refused(f"{refusal}{hint if isinstance(refusal, DatabaseUnavailable) else ''}") from error
 
 
 def parse(schema: type[Schema], **options: object) -> dict[str, Any]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import flask_swagger_ui
 import orjson
-from flask import Blueprint, Response, current_app, render_template, request, send_from_directory
+from flask import Blueprint, Response, abort, current_app, render_template, request, send_from_directory
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 SWAGGER_ASSETS = Path(flask_swagger_ui.__file__).parent / "dist"
 HOUSE_ASSETS = Path(__file__).parent / "docs_assets"
+HOUSE_NAMES, SWAGGER_NAMES = (
+    frozenset(path.name for path in folder.iterdir()) for folder in (HOUSE_ASSETS, SWAGGER_ASSETS)
+)
 ASSET_AGE_SECONDS = 86_400
 PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
@@ -67,10 +71,12 @@ def redoc() -> Response:
     return _page("redoc.html")
 
 
-@docs.get("/docs/assets/<path:name>")
+@docs.get("/docs/assets/<name>")
 def asset(name: str) -> Response:
     """Serve a script or style sheet of the documentation pages."""
-    folder = HOUSE_ASSETS if (HOUSE_ASSETS / name).is_file() else SWAGGER_ASSETS
+    folder = HOUSE_ASSETS if name in HOUSE_NAMES else SWAGGER_ASSETS
+    if name not in HOUSE_NAMES | SWAGGER_NAMES:
+        abort(HTTPStatus.NOT_FOUND)
     return send_from_directory(folder, name, max_age=ASSET_AGE_SECONDS)
 
 

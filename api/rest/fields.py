@@ -297,13 +297,21 @@ class List(CodedField, fields.List[Any]):
 
 
 class Metadata(CodedField, fields.Dict):
-    """Up to 50 short strings under short keys, kept and shown as they came."""
+    """Up to 50 short strings under short keys, both trimmed."""
 
     def __init__(self, **kwargs: Any) -> None:
         """Bound keys and values."""
         super().__init__(
             keys=SafeString(max_length=40), values=SafeString(max_length=500), validate=Length(max=50), **kwargs
         )
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
+    ) -> Mapping[Any, Any]:
+        result: Mapping[Any, Any] = super()._deserialize(value, attr, data, **kwargs)  # type: ignore[no-untyped-call]  # marshmallow's
+        if len(result) != len(value):
+            raise Refusal("invalid_value", "Two keys are the same once they are trimmed.")
+        return result
 
 
 def _currency_places() -> int:

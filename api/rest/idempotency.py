@@ -7,16 +7,30 @@ The header follows the IETF draft "The Idempotency-Key HTTP Header Field"; keys 
 
 from __future__ import annotations
 
-import hashlib
+import hmac
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from flask import Response, current_app, g, request
-from sqlalchemy import Column, DateTime, Index, LargeBinary, SmallInteger, Table, Text, Uuid, func, text
+from flask import Response, current_app, request
+from sqlalchemy import (
+    ARRAY,
+    Column,
+    DateTime,
+    Index,
+    LargeBinary,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+    func,
+    literal_column,
+    select,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.exc import OperationalError
 
-from api.core.errors import Conflict, Malformed, RuleViolation
+from api.core.errors import Conflict, Forbidden, Malformed, RuleViolation
 from api.core.orm import Base
 from api.core.retry import sqlstate
 from api.rest.caller import current
@@ -24,7 +38,10 @@ from api.rest.caller import current
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sqlalchemy import ColumnElement
     from sqlalchemy.orm import Session
+
+    from api.core.caller import Caller
 
 HEADER = "Idempotency-Key"
 KEPT_HEADERS = ("Location", "ETag", "Content-Type")
@@ -37,6 +54,7 @@ idempotency_keys = Table(
     Column("caller_id", Uuid, primary_key=True),
     Column("key", Text, primary_key=True),
     Column("fingerprint", LargeBinary, nullable=False),
+    Column("scopes", ARRAY(Text), nullable=False, server_default="{}"),
     Column("status", SmallInteger),
     Column("headers", JSONB),
     Column("body", LargeBinary),
@@ -75,32 +93,43 @@ class KeyInProgress(Conflict):
     retry_after = 1
 
 
+class PermissionLost(Forbidden):
+    """The answer was given to a caller who had permissions that the same caller has no more."""
+
+    code = "permission_lost"
+    message = "The first answer was given with permissions that the caller no longer has."
+
+
 def run_once(session: Session, view: Callable[[], Response]) -> Response:
     """Answer from the kept answer when there is one, else run the view and keep what it answers.
 
     Raises:
-        KeyMissing, KeyMalformed, KeyReused, KeyInProgress: as their docstrings say.
+        KeyMissing, KeyMalformed, KeyReused, KeyInProgress, PermissionLost: as their docstrings say.
 
     """
     key = _read_key()
     if key is None:
         return view()
-    caller_id, fingerprint = current().user_id, _fingerprint()
-    if not _claim(session, caller_id=caller_id, key=key, fingerprint=fingerprint):
-        return _replay(session, caller_id=caller_id, key=key, fingerprint=fingerprint)
+    caller, fingerprint = current(), _fingerprint()
+    if not _claim(session, caller, key=key, fingerprint=fingerprint):
+        return _replay(session, caller, key=key, fingerprint=fingerprint)
     response = view()
     headers = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
     session.execute(
-        idempotency_keys.update().where(*_is(caller_id, key)),
+        idempotency_keys.update().where(*_is(caller, key)),
         {"status": response.status_code, "headers": headers, "body": response.get_data()},
     )
     return response
 
 
-def purge(session: Session, *, older_than_hours: int = 24) -> int:
-    """Forget keys past their time; tells how many."""
+def purge(session: Session, *, older_than_hours: int = 24, at_most: int = 50_000) -> int:
+    """Forget keys past their time, so many at once; tells how many."""
     age = func.make_interval(0, 0, 0, 0, older_than_hours)
-    result = session.execute(idempotency_keys.delete().where(idempotency_keys.c.created_at < func.now() - age))
+    row: ColumnElement[object] = literal_column("ctid")
+    old = (
+        select(row).select_from(idempotency_keys).where(idempotency_keys.c.created_at < func.now() - age).limit(at_most)
+    )
+    result = session.execute(idempotency_keys.delete().where(row.in_(old)))
     return int(result.rowcount)  # type: ignore[attr-defined]  # a DELETE has a row count
 
 
@@ -117,31 +146,35 @@ def _read_key() -> str | None:
 
 
 def _fingerprint() -> bytes:
+    """Tell requests apart without keeping what they say: a body may hold a password, so the digest is keyed."""
+    secret = current_app.extensions["stockroom"].signing_secret.encode()
     head = f"{request.method} {request.path}?{request.query_string.decode('latin-1')}\n".encode()
-    return hashlib.sha256(head + request.get_data(cache=True)).digest()
+    return hmac.digest(secret, head + request.get_data(cache=True), "sha256")
 
 
-def _is(caller_id: Any, key: str) -> tuple[Any, Any]:
-    return idempotency_keys.c.caller_id == caller_id, idempotency_keys.c.key == key
+def _is(caller: Caller, key: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return idempotency_keys.c.caller_id == caller.own_id, idempotency_keys.c.key == key
 
 
-def _claim(session: Session, *, caller_id: Any, key: str, fingerprint: bytes) -> bool:
+def _claim(session: Session, caller: Caller, *, key: str, fingerprint: bytes) -> bool:
     claim = insert(idempotency_keys).on_conflict_do_nothing().returning(text("1"))
+    facts = {"caller_id": caller.own_id, "key": key, "fingerprint": fingerprint, "scopes": sorted(caller.scopes)}
     try:
-        return bool(session.scalar(claim, {"caller_id": caller_id, "key": key, "fingerprint": fingerprint}))
+        return bool(session.scalar(claim, facts))
     except OperationalError as error:
         if sqlstate(error) == LOCK_NOT_AVAILABLE:
             raise KeyInProgress from error
         raise
 
 
-def _replay(session: Session, *, caller_id: Any, key: str, fingerprint: bytes) -> Response:
-    kept = session.execute(idempotency_keys.select().where(*_is(caller_id, key))).one_or_none()
+def _replay(session: Session, caller: Caller, *, key: str, fingerprint: bytes) -> Response:
+    kept = session.execute(idempotency_keys.select().where(*_is(caller, key))).one_or_none()
     if kept is None or kept.status is None:
         raise KeyInProgress
     if kept.fingerprint != fingerprint:
         raise KeyReused
-    g.idempotency_replayed = True
+    if not caller.scopes.issuperset(kept.scopes):
+        raise PermissionLost
     response = Response(kept.body, status=kept.status, headers=kept.headers)
     response.headers["Idempotency-Replayed"] = "true"
     return response

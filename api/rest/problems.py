@@ -19,6 +19,7 @@ from api.core import errors
 from api.core.errors import Problem
 from api.core.retry import sqlstate
 from api.extensions import limiter
+from api.rest.strict_json import InvalidCharacter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -44,13 +45,9 @@ HTTP_MESSAGES: dict[int, tuple[str, str]] = {
     400: ("bad_request", "The request is not understood."),
     404: ("not_found", "There is nothing at this address."),
     405: ("method_not_allowed", "This address does not answer that method; the Allow header lists those it does."),
-    406: ("not_acceptable", "None of the representations named in Accept is available."),
-    408: ("request_timeout", "The request took too long to arrive."),
     413: ("body_too_large", "The body is larger than this installation accepts."),
-    414: ("uri_too_long", "The address is too long."),
     415: ("unsupported_media_type", "Send the body as application/json."),
     429: ("rate_limited", "Too many requests; wait as long as the Retry-After header says."),
-    431: ("headers_too_large", "The headers are too large."),
     500: ("internal_error", "Something went wrong here; the request id finds it in the log."),
 }
 
@@ -81,13 +78,6 @@ class ConstraintViolated(errors.Conflict):
 
     code = "constraint_violated"
     message = "The change would break a rule that the database guards."
-
-
-class InvalidCharacter(errors.RuleViolation):
-    """Text PostgreSQL cannot store."""
-
-    code = "invalid_character"
-    message = "The text holds a character that cannot be stored."
 
 
 class OutOfRange(errors.RuleViolation):

@@ -59,6 +59,10 @@ def _read_body() -> None:
     """Read the whole body before anything else happens, so that a broken one is a 400 and never half an effect."""
     try:
         request.get_data(cache=True)
+        if request.content_length is None:
+            request.stream.read(
+                1
+            )  # of a chunked body Werkzeug hands over what the limit allows, and is silent about more
     except (ClientDisconnected, OSError):
         raise BodyIncomplete from None
     except BadRequest:

@@ -49,7 +49,7 @@ class Api(flask_smorest.Api):  # type: ignore[misc]  # flask-smorest is untyped
         super().__init__(app, spec_kwargs={"marshmallow_plugin": plugin})
         self.ma_plugin.converter.add_attribute_function(describe_field)
         token_url = "/api/v1/auth/token"  # noqa: S105  # an address, not a password
-        flows = {"password": {"tokenUrl": token_url, "refreshUrl": "/api/v1/auth/refresh", "scopes": SCOPES}}
+        flows = {"password": {"tokenUrl": token_url, "scopes": SCOPES}}
         self.spec.components.security_scheme(OAUTH2, {"type": "oauth2", "flows": flows})
         self.spec.components.parameter("IDEMPOTENCY_KEY", "header", IDEMPOTENCY_KEY | {"name": idempotency.HEADER})
         self.spec.components.security_scheme(BEARER, {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
@@ -111,23 +111,12 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # the same
             message = f"no such scope: {unknown}"
             raise ValueError(message)
 
-        def decorator(view: View) -> View:
-            reads_query = any(parameter["in"] == "query" for parameter in _parameters(view))
-
-            def guard(inner: Callable[[], Any]) -> Any:
-                caller.require(scopes)
-                if not reads_query:
-                    refuse_parameters(request)
-                return inner()
-
-            return _around(guard, scopes=scopes)(view)
-
-        return decorator
+        return _guarded(lambda: caller.require(scopes), scopes=scopes)
 
     @staticmethod
     def public(view: View) -> View:
         """Mark a view as open to strangers."""
-        return _around(lambda inner: inner(), scopes=None)(view)
+        return _guarded(lambda: None, scopes=None)(view)
 
     @staticmethod
     def limit(rule: str | Callable[[], str]) -> Callable[[View], View]:
@@ -235,6 +224,23 @@ def _around(guard: Callable[[Callable[[], Any]], Any], **marks: Any) -> Callable
             return guard(lambda: view(*args, **kwargs))
 
         return _mark(wrapper, **marks)
+
+    return decorator
+
+
+def _guarded(check: Callable[[], None], **marks: Any) -> Callable[[View], View]:
+    """Make a decorator that checks who asks, and then that nothing undocumented is asked."""
+
+    def decorator(view: View) -> View:
+        reads_query = any(parameter["in"] == "query" for parameter in _parameters(view))
+
+        def guard(inner: Callable[[], Any]) -> Any:
+            check()
+            if not reads_query:
+                refuse_parameters(request)
+            return inner()
+
+        return _around(guard, **marks)(view)
 
     return decorator
 

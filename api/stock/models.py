@@ -22,7 +22,6 @@ from api.core import ids
 from api.core.orm import Base
 
 RECEIPT, ADJUSTMENT, RESERVE, RELEASE = "receipt", "adjustment", "reserve", "release"
-ADJUSTMENT_REASONS = ("correction", "damaged", "expired", "found", "lost", "stolen", "sample", "internal_use")
 
 LEVEL_KEY = ("stock_levels.item_id", "stock_levels.location_id")
 

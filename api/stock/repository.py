@@ -56,30 +56,32 @@ _CREATE_MISSING = text(f"""
 
 _MOVEMENT_COLUMNS = ", ".join(_MOVEMENT_TYPES)
 _WRITE = text(f"""
-    WITH level AS (
+    WITH clock AS (
+        SELECT clock_timestamp() AS moment
+    ), level AS (
         UPDATE stock_levels AS s
         SET on_hand = n.on_hand, reserved = n.reserved, version = n.version, updated_at = now()
         FROM {unnest("n", _LEVEL_TYPES)}
         WHERE s.item_id = n.item_id AND s.location_id = n.location_id AND s.version = n.opened_at
         RETURNING 1
     ), movement AS (
-        INSERT INTO stock_movements ({_MOVEMENT_COLUMNS})
-        SELECT {_MOVEMENT_COLUMNS.replace("occurred_at", "coalesce(occurred_at, now())")}
-        FROM {unnest("m", _MOVEMENT_TYPES)}
+        INSERT INTO stock_movements ({_MOVEMENT_COLUMNS}, recorded_at)
+        SELECT {_MOVEMENT_COLUMNS.replace("occurred_at", "coalesce(occurred_at, moment)")}, moment
+        FROM clock, {unnest("m", _MOVEMENT_TYPES)}
     ), kept AS (
         INSERT INTO allocations ({", ".join(_PROMISE_TYPES)}) SELECT * FROM {unnest("k", _PROMISE_TYPES)}
     )
-    SELECT count(*) AS levels, now() AS moment FROM level
+    SELECT (SELECT count(*) FROM level) AS levels, moment FROM clock
 """)  # noqa: S608  # the same
 
 _FREED = f"""{unnest("f", _FREED_TYPES)}
     WHERE a.owner_id = f.owner_id AND a.line_no = f.line_no AND a.location_id = f.location_id AND f.quantity"""
-_SHRINK = text(f"UPDATE allocations AS a SET quantity = a.quantity - f.quantity FROM {_FREED} < a.quantity")  # noqa: S608  # the same
-_DROP = text(f"DELETE FROM allocations AS a USING {_FREED} = a.quantity")  # noqa: S608  # the same
+_SHRINK = text(f"UPDATE allocations AS a SET quantity = a.quantity - f.quantity FROM {_FREED} < a.quantity RETURNING 1")  # noqa: S608  # the same
+_DROP = text(f"DELETE FROM allocations AS a USING {_FREED} = a.quantity RETURNING 1")  # noqa: S608  # the same
 
 
 class LevelChangedUnderLockError(RuntimeError):
-    """A level is not as it was when it was locked: a bug, because nobody else may write here."""
+    """A level or a promise is not as it was when it was locked: a bug, because nobody else may write here."""
 
 
 def lock(session: Session, item_ids: Collection[UUID], *, location_id: UUID | None = None) -> dict[LevelKey, Balance]:
@@ -118,21 +120,25 @@ def write(session: Session, book: Book) -> None:
         movement.occurred_at = movement.occurred_at or written.moment
         movement.recorded_at = written.moment
     if is_copied:
-        copy_in(session, "stock_movements", _MOVEMENT_TYPES, map(attrgetter(*_MOVEMENT_TYPES), book.movements))
+        recorded = _MOVEMENT_TYPES | {"recorded_at": "timestamptz"}
+        copy_in(session, "stock_movements", recorded, map(attrgetter(*recorded), book.movements))
         copy_in(session, "allocations", _PROMISE_TYPES, kept)
     if book.freed:
         freed = arrays("f", _FREED_TYPES, [(*key, quantity) for key, quantity in book.freed.items()])
-        session.execute(_DROP, freed)  # before the others shrink, or one halved would look used up
-        session.execute(_SHRINK, freed)
+        dropped = session.execute(_DROP, freed)  # before the others shrink, or one halved would look used up
+        shrunk = session.execute(_SHRINK, freed)
+        if len(dropped.all()) + len(shrunk.all()) != len(book.freed):
+            raise LevelChangedUnderLockError
 
 
 def promises(session: Session, owner_ids: Collection[UUID]) -> Sequence[AnyRow]:
-    """Read the open promises of orders, line by line."""
+    """Lock the open promises of orders and read them, line by line; what somebody else has just ended is left out."""
     query = select(
         Allocation.owner_id, Allocation.line_no, Allocation.location_id, Allocation.item_id, Allocation.quantity
     )
     query = query.where(Allocation.owner_id == any_(_uuids(owner_ids)))
-    return session.execute(query.order_by(Allocation.owner_id, Allocation.line_no, Allocation.location_id)).all()
+    query = query.order_by(Allocation.owner_id, Allocation.line_no, Allocation.location_id)
+    return session.execute(query.with_for_update()).all()
 
 
 def levels(*, item_id: UUID | None, location_id: UUID | None) -> Listing:

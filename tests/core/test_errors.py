@@ -1,35 +1,35 @@
-"""Refusals, as services raise them."""
+"""Refusals, as services raise them, and who is told."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from api.core import ids
 from api.core.caller import Caller
-from api.core.errors import Conflict, Problem
+from api.core.errors import Problem
+from api.orders.errors import InvalidTransition
 
-
-class Taken(Conflict):
-    code = "taken"
-    message = "The name {name} is taken."
-    field = "name"
+FACTS: dict[str, Any] = {"status": "cancelled", "wanted": "placed"}
+SENTENCE = "An order that is cancelled cannot become placed."
 
 
 def test_a_refusal_says_what_and_where() -> None:
-    refusal = Taken(name="Ada")
+    refusal = InvalidTransition(**FACTS)
 
-    assert str(refusal) == "The name Ada is taken."
-    assert refusal.problems == (Problem("taken", "The name Ada is taken.", "name"),)
+    assert str(refusal) == SENTENCE
+    assert refusal.problems == (Problem("invalid_transition", SENTENCE, None),)
 
 
-def test_a_refusal_may_point_at_another_field() -> None:
-    assert Taken(name="Ada", at="lines.3.name").problem.field == "lines.3.name"
+def test_a_refusal_may_point_at_a_field() -> None:
+    assert InvalidTransition(**FACTS, at="lines.3.name").problem.field == "lines.3.name"
 
 
 def test_a_refusal_may_have_several_reasons() -> None:
     reasons = (Problem("a", "A."), Problem("b", "B.", "x", {"available": 3}))
 
-    refusal = Taken(name="Ada", problems=reasons)
+    refusal = InvalidTransition(**FACTS, problems=reasons)
 
-    assert refusal.problem.code == "taken"
+    assert refusal.problem.code == "invalid_transition"
     assert [problem.as_dict() for problem in refusal.problems] == [
         {"code": "a", "message": "A.", "field": None},
         {"code": "b", "message": "B.", "field": "x", "available": 3},

@@ -65,6 +65,15 @@ def test_an_address_that_is_not_text_is_404(server: httpx.URL) -> None:
     assert body["error"]["code"] == "not_found"
 
 
+def test_a_chunked_body_over_the_limit_is_refused_and_not_cut(server: httpx.URL) -> None:
+    body = b'{"username": "ada@example.com", "password": "x"}'
+    chunks = [body + b" " * (2 * 1024 * 1024 - len(body)), b', "username": "eve@example.com"}']
+    answer = httpx.post(
+        server.join("/api/v1/auth/token"), content=iter(chunks), headers={"Content-Type": "application/json"}
+    )
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "body_too_large")
+
+
 def _raw(url: httpx.URL, request: bytes) -> tuple[int, dict[str, Any]]:
     with create_connection((url.host, url.port or 0), timeout=10) as connection:
         connection.sendall(request)

@@ -163,3 +163,16 @@ def test_strangers_are_told_nothing_about_items(client: FlaskClient, make: Facto
     path = path.replace("x", str(make.item().id))
 
     assert_problem(client.open(ITEMS + path, method=method, json={}), 401, "authentication_required", None)
+
+
+def test_a_change_that_changes_nothing_is_no_news(
+    client: FlaskClient, admin: dict[str, str], session: Session, make: Factory
+) -> None:
+    item = make.item()
+    headers = make.headers()
+    told = session.scalar(text("SELECT count(*) FROM events"))
+
+    answer = client.patch(f"/api/v1/items/{item.id}", json={"name": item.name}, headers=headers | {"If-Match": '"1"'})
+
+    assert (answer.status_code, answer.headers["ETag"]) == (200, '"1"')
+    assert session.scalar(text("SELECT count(*) FROM events")) == told

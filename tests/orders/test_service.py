@@ -19,7 +19,6 @@ from api.orders.errors import (
     ItemUnknown,
     OrderNotFound,
     PriceNotAllowed,
-    TotalTooLarge,
 )
 from api.stock import service as stock
 from api.stock.errors import InsufficientStock
@@ -217,12 +216,6 @@ class TestRefusals:
 
         with pytest.raises(ItemArchived):
             make.order((old, 1))
-
-    def test_of_an_order_beyond_any_ledger(self, make: Factory) -> None:
-        gold = make.item(is_stocked=False, unit_price=Decimal("9999999999.9999"))
-
-        with pytest.raises(TotalTooLarge):
-            make.order(*[(gold, 1_000_000)] * 10_001)
 
     def test_of_an_unknown_location_come_even_when_nothing_is_stocked(self, make: Factory) -> None:
         with pytest.raises(LocationUnknown) as refusal:

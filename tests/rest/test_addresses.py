@@ -224,3 +224,18 @@ def test_a_write_takes_no_parameters(client: FlaskClient, admin: dict[str, str],
     response = client.open(f"{path}?dry_run=true", method=method, json={}, headers=admin | {"If-Match": '"1"'})
 
     assert_problem(response, 422, "unknown_field", "dry_run")
+
+
+@pytest.mark.parametrize("path", ["/docs/assets/" + "a" * 5000, "/docs/assets/..%2fdocs.py", "/docs/assets/nothing.js"])
+def test_an_asset_that_is_not_there_is_not_found(client: FlaskClient, path: str) -> None:
+    assert_problem(client.get(path), 404, "not_found")
+
+
+@pytest.mark.parametrize("path", ["/api//v1/items", "//api/v1/items", "/api/v1//items"])
+def test_a_doubled_slash_is_another_address(client: FlaskClient, path: str) -> None:
+    assert_problem(client.get(path, base_url="http://evil.example"), 404, "not_found")
+
+
+@pytest.mark.parametrize("path", ["/health?x=1", "/ready?x=1"])
+def test_public_addresses_refuse_parameters_too(client: FlaskClient, path: str) -> None:
+    assert_problem(client.get(path), 422, "unknown_field", "x")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -105,6 +106,27 @@ def test_who_lost_the_permission_gets_no_kept_answer(
     assert_problem(client.post("/api/v1/items", json=ITEM, headers=admin | bare("k1")), 403, "forbidden")
 
 
+def test_who_lost_some_permissions_gets_no_answer_that_was_given_with_them(
+    client: FlaskClient, session: Session, make: Factory
+) -> None:
+    clerk, order = make.headers(role="clerk"), make.order((make.item(stock=1), 1), note="for her eyes only")
+    cancel = f"/api/v1/orders/{order.id}/cancel"
+    client.post(cancel, json={}, headers=clerk | bare("k1"))
+    session.execute(text("UPDATE users SET role = 'customer'"))
+
+    assert_problem(client.post(cancel, json={}, headers=clerk | bare("k1")), 403, "permission_lost")
+
+
+def test_a_kept_request_is_not_a_fast_hash_of_what_it_said(
+    client: FlaskClient, session: Session, admin: dict[str, str]
+) -> None:
+    client.post("/api/v1/items", json=ITEM, headers=admin | bare("k1"))
+
+    kept = session.scalar(select(idempotency_keys.c.fingerprint))
+    said = client.application.json.dumps(ITEM, separators=(",", ":")).encode()
+    assert kept != hashlib.sha256(b"POST /api/v1/items?\n" + said).digest()
+
+
 def test_a_key_is_the_same_quoted_and_bare(client: FlaskClient, admin: dict[str, str]) -> None:
     client.post("/api/v1/items", json=ITEM, headers=admin | bare("k1"))
 
@@ -205,7 +227,7 @@ def test_a_key_that_is_being_worked_on_is_in_progress(start: Callable[..., Flask
         user = make.user()
         user_id, headers = user.id, make.headers(user=user) | bare("k1")
     with app.app_context(), db.engine.begin() as first:
-        first.execute(idempotency_keys.insert(), {"caller_id": user_id, "key": "k1", "fingerprint": b"x"})
+        first.execute(idempotency_keys.insert(), {"caller_id": user_id, "key": "k1", "fingerprint": b"x", "scopes": []})
 
         response = app.test_client().post("/api/v1/items", json=ITEM, headers=headers)
 
@@ -218,8 +240,8 @@ def test_old_keys_are_forgotten_and_young_ones_kept(session: Session, make: Fact
     for key, age in (("old", "25 hours"), ("young", "23 hours"), ("new", "0 hours")):
         session.execute(
             text(
-                "INSERT INTO idempotency_keys (caller_id, key, fingerprint, created_at) "
-                "VALUES (:user, :key, 'x', now() - CAST(:age AS interval))"
+                "INSERT INTO idempotency_keys (caller_id, key, fingerprint, scopes, created_at) "
+                "VALUES (:user, :key, 'x', '{}', now() - CAST(:age AS interval))"
             ),
             {"user": user.id, "key": key, "age": age},
         )

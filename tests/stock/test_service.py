@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
+from threading import Barrier
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -12,6 +14,8 @@ from sqlalchemy import text
 
 from api.core import ids
 from api.core.bulk import COPIED_FROM
+from api.core.caller import Caller
+from api.extensions import db
 from api.items.errors import ItemNotFound
 from api.locations.errors import LocationUnknown
 from api.orders import service as orders
@@ -19,14 +23,17 @@ from api.stock import repository
 from api.stock import service as stock
 from api.stock.booking import Balance, Book, Cause, LevelKey
 from api.stock.errors import InsufficientStock, ItemNotStocked, ItemUnknown, RepeatedItem
-from api.stock.models import ADJUSTMENT_REASONS, RECEIPT
+from api.stock.models import RECEIPT
 from api.stock.repository import LevelChangedUnderLockError
+from api.stock.schemas import REASONS
+from tests.rest.live import committed
 from tests.stock.reading import Level, differences, everything, ledger, level, many_items
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from uuid import UUID
 
+    from flask import Flask
     from sqlalchemy.orm import Session
 
     from tests.factories import Factory
@@ -70,7 +77,10 @@ class TestReceiving:
         assert (row.sequence, row.reason, row.reference, row.source_id) == (1, None, "DN-1", None)
         assert (row.actor_id, row.request_id) == (by.user_id, "request-7")
         assert row.occurred_at == moment
-        assert row.recorded_at == posting.movements[0].recorded_at == session.scalar(text("SELECT now()"))
+        assert row.recorded_at == posting.movements[0].recorded_at
+        assert (
+            session.scalar(text("SELECT now()")) <= row.recorded_at <= session.scalar(text("SELECT clock_timestamp()"))
+        )
 
     def test_tells_the_world_in_the_same_transaction(self, make: Factory, session: Session) -> None:
         place, item = make.location(), make.item()
@@ -85,7 +95,7 @@ class TestReceiving:
 
 
 class TestAdjusting:
-    @pytest.mark.parametrize("reason", ADJUSTMENT_REASONS)
+    @pytest.mark.parametrize("reason", REASONS)
     def test_works_for_every_reason_and_writes_it_down(self, make: Factory, session: Session, reason: str) -> None:
         place = make.location()
         item = make.item(stock=10, at=place)
@@ -313,3 +323,23 @@ def test_every_path_leaves_the_integrity_view_empty(make: Factory, session: Sess
     assert level(session, item, place) == Level(28, 5)
     assert second.status == "placed"
     assert differences(session) == []
+
+
+def test_giving_back_twice_at_once_gives_back_once(live_app: Flask) -> None:
+    with committed(live_app) as make:
+        item = make.item(stock=10)
+        first, second = make.order((item, 5)), make.order((item, 5))
+    at_once = Barrier(2)
+
+    def give_back() -> None:
+        with live_app.app_context(), db.session.begin():
+            at_once.wait()
+            stock.release(db.session(), first.id, by=Caller.system())
+
+    with ThreadPoolExecutor(2) as threads:
+        for done in [threads.submit(give_back) for _ in range(2)]:
+            done.result()
+
+    with live_app.app_context():
+        assert {row.order_id for row in stock.audit(db.session())} == {first.id}, "which owes what it no longer holds"
+        assert stock.availability(db.session(), item.id).reserved == second.lines[0].quantity
