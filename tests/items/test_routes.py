@@ -165,9 +165,7 @@ def test_strangers_are_told_nothing_about_items(client: FlaskClient, make: Facto
     assert_problem(client.open(ITEMS + path, method=method, json={}), 401, "authentication_required", None)
 
 
-def test_a_change_that_changes_nothing_is_no_news(
-    client: FlaskClient, admin: dict[str, str], session: Session, make: Factory
-) -> None:
+def test_a_change_that_changes_nothing_is_no_news(client: FlaskClient, session: Session, make: Factory) -> None:
     item = make.item()
     headers = make.headers()
     told = session.scalar(text("SELECT count(*) FROM events"))
