@@ -40,7 +40,7 @@ EXPOSED_HEADERS = ["ETag", "Idempotency-Replayed", "Link", "Location", "Retry-Af
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 """Names a health check on the same machine uses."""
 
-REDIS_TIMEOUTS = {"socket_connect_timeout": 0.2, "socket_timeout": 0.2}
+REDIS_TIMEOUTS = {"socket_connect_timeout": 0.15, "socket_timeout": 0.15}
 TASKS = (housekeeping,)
 """Modules whose import declares background tasks."""
 

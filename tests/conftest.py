@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
 from socket import create_server
@@ -28,6 +28,7 @@ from api.auth import keys
 from api.config import Settings
 from api.embedded import Postgres, Valkey
 from api.extensions import db, limiter
+from tests.clients import SeparateRequests
 from tests.factories import Factory
 from tests.waiting import wait_until
 
@@ -129,6 +130,13 @@ def live_app(database_url: str, make_settings: Callable[..., Settings]) -> Itera
 
 
 @pytest.fixture
+def start(database_url: str, make_settings: Callable[..., Settings]) -> Iterator[Callable[..., Flask]]:
+    """Start applications with settings of their own on this test's own database."""
+    with ExitStack() as running:
+        yield lambda **settings: running.enter_context(disposing(create_app(make_settings(database_url, **settings))))
+
+
+@pytest.fixture
 def session(app: Flask) -> Iterator[Session]:
     """A session in a transaction that is rolled back, shared with what `client` does."""
     with app.app_context():
@@ -148,8 +156,8 @@ def session(app: Flask) -> Iterator[Session]:
 
 @pytest.fixture
 def client(app: Flask, session: Session) -> FlaskClient:  # noqa: ARG001  # the session brings the transaction
-    """A test client whose requests happen in the transaction of `session`."""
-    return app.test_client()
+    """A test client whose requests happen in the transaction of `session`, each in a session of its own."""
+    return SeparateRequests(app, app.response_class)
 
 
 @pytest.fixture

@@ -22,7 +22,6 @@ from api.extensions import db
 from api.rest.docs import render_document
 from api.rest.smorest import BEARER, OAUTH2
 from tests.conftest import PROJECT
-from tests.rest.clients import client
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
     from werkzeug.routing import Rule
 
     from tests.factories import Factory
-
-__all__ = ["client"]
 
 PUBLIC = {
     "POST /api/v1/auth/token",

@@ -14,7 +14,7 @@ from psycopg import sql
 from api import create_app
 from api.extensions import MIGRATIONS
 from tests.conftest import disposing
-from tests.rest.live import committed
+from tests.live import committed
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:

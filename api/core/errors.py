@@ -37,10 +37,7 @@ class DomainError(Exception):
 
     def __init__(self, *, at: str | None = None, problems: tuple[Problem, ...] = (), **facts: object) -> None:
         """Fill the message's placeholders from `facts`; `at` points at the field where the class cannot know it."""
-        try:
-            text = self.message.format(**facts)
-        except KeyError:
-            text = self.message.split(" {", 1)[0]
+        text = self.message.format(**facts)
         super().__init__(text)
         self.problem = Problem(self.code, text, at or self.field)
         self.problems = problems or (self.problem,)

@@ -14,8 +14,8 @@ from api import create_app
 from api.embedded import Valkey
 from api.extensions import limiter
 from tests.factories import PASSWORD
+from tests.live import at_once, committed
 from tests.rest.envelope import assert_problem
-from tests.rest.live import at_once, committed
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from sqlalchemy import text
 
 from api.extensions import db
 from tests.factories import PASSWORD
+from tests.live import at_once, committed
 from tests.rest.envelope import assert_problem
-from tests.rest.live import at_once, committed
 
 if TYPE_CHECKING:
     from flask import Flask

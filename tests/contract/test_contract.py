@@ -13,7 +13,7 @@ from schemathesis.config import SchemathesisConfig
 
 from api import create_app
 from tests.conftest import PROJECT, TEMPLATE, disposing
-from tests.rest.live import committed
+from tests.live import committed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

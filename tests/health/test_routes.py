@@ -10,8 +10,8 @@ from sqlalchemy import text
 from api import create_app
 from api.extensions import limiter
 from tests.conftest import disposing
+from tests.live import committed
 from tests.rest.envelope import assert_problem
-from tests.rest.live import committed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

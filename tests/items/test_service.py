@@ -14,8 +14,8 @@ from api.extensions import db
 from api.items import service
 from api.items.errors import SkuTaken
 from api.items.models import Item
+from tests.live import at_once, committed
 from tests.rest.envelope import assert_problem
-from tests.rest.live import at_once, committed
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import select
 
 from api.events.models import Event
+from tests.live import at_once, committed
 from tests.rest.envelope import assert_problem
-from tests.rest.live import at_once, committed
 
 if TYPE_CHECKING:
     from flask import Flask

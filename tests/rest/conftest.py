@@ -13,15 +13,11 @@ from api.auth import tokens
 from api.auth.models import AuthSession
 from api.events.models import Event
 from api.users.models import User
-from tests.rest.clients import client
-from tests.rest.live import start
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sqlalchemy.orm import Session
-
-__all__ = ["client", "start"]
 
 _numbers = count(1)
 

@@ -23,8 +23,8 @@ from api.items.errors import SkuTaken
 from api.items.models import Item
 from api.rest.smorest import Blueprint
 from tests.conftest import disposing
+from tests.live import at_once, committed
 from tests.rest.envelope import assert_problem
-from tests.rest.live import at_once, committed
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from sqlalchemy import select
 
 from api.extensions import db
 from api.items.models import Item
+from tests.live import at_once, committed
 from tests.rest.envelope import assert_problem
-from tests.rest.live import at_once, committed
 
 if TYPE_CHECKING:
     from flask import Flask

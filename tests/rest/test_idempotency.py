@@ -15,8 +15,8 @@ from api.items.models import Item
 from api.orders.models import Order
 from api.rest import idempotency
 from api.rest.idempotency import idempotency_keys
+from tests.live import at_once, committed
 from tests.rest.envelope import assert_problem
-from tests.rest.live import at_once, committed
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -26,7 +26,7 @@ from api.stock.errors import InsufficientStock, ItemNotStocked, ItemUnknown, Rep
 from api.stock.models import RECEIPT
 from api.stock.repository import LevelChangedUnderLockError
 from api.stock.schemas import REASONS
-from tests.rest.live import committed
+from tests.live import committed
 from tests.stock.reading import Level, differences, everything, ledger, level, many_items
 
 if TYPE_CHECKING:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from flask.testing import FlaskClient
 
 if TYPE_CHECKING:
-    from flask import Flask
-    from sqlalchemy.orm import Session
     from werkzeug.test import TestResponse
 
 
@@ -23,9 +20,3 @@ class SeparateRequests(FlaskClient):
     def open(self, *args: Any, **kwargs: Any) -> TestResponse:  # as the client's own
         with self.application.app_context():
             return super().open(*args, **kwargs)
-
-
-@pytest.fixture
-def client(app: Flask, session: Session) -> FlaskClient:  # noqa: ARG001  # the session brings the transaction
-    """A test client whose requests happen in the transaction of `session`, each in a session of its own."""
-    return SeparateRequests(app, app.response_class)

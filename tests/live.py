@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from threading import Barrier
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
-from api import create_app
 from api.extensions import db
-from tests.conftest import disposing
 from tests.factories import Factory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from flask import Flask
     from werkzeug.test import TestResponse
-
-    from api.config import Settings
-
-
-@pytest.fixture
-def start(database_url: str, make_settings: Callable[..., Settings]) -> Iterator[Callable[..., Flask]]:
-    """Start applications with settings of their own on this test's own database."""
-    with ExitStack() as running:
-        yield lambda **settings: running.enter_context(disposing(create_app(make_settings(database_url, **settings))))
 
 
 @contextmanager
