@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import logging.config
 import re
+import sys
 from typing import TYPE_CHECKING
 
 import structlog
@@ -44,7 +45,9 @@ def configure(settings: Settings) -> None:
             structlog.processors.format_exc_info,
             redact,
             make_visible,
-            structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            ),
         ]
     formatter = {
         "()": structlog.stdlib.ProcessorFormatter,

@@ -93,6 +93,7 @@ def up(**options: object) -> None:
 
 def _run(options: Options, supervisor: Supervisor, at_end: ExitStack) -> None:
     data_dir = preflight.claim_directory(options.data_dir, at_end)
+    _say(f"Starting Stockroom in {data_dir} …")
     run_file = data_dir / RUN_FILE
     was_killed = run_file.exists()
     run_file.unlink(missing_ok=True)

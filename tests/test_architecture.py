@@ -41,6 +41,7 @@ PUBLIC = {
     "GET /docs",
     "GET /redoc",
     "GET /docs/assets/<name>",
+    "GET /",
 }
 """What strangers may ask. Everything else demands a login, and most of it a scope."""
 
@@ -147,7 +148,7 @@ def test_every_operation_names_its_scopes(app: Flask, document: dict[str, Any]) 
     for operation, scopes in operations(app):
         path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", operation)
         if path not in shown:
-            assert path.split(" ")[1] in {"/openapi.json", "/docs", "/redoc", "/docs/assets/{name}"}
+            assert path.split(" ")[1] in {"/", "/openapi.json", "/docs", "/redoc", "/docs/assets/{name}"}
         elif operation in PUBLIC:
             assert shown[path] == []
         else:

@@ -14,7 +14,10 @@ class AlreadyLoaded(Conflict):
     """Orders with such references exist."""
 
     code = "demo_already_loaded"
-    message = "Orders with invoice numbers of this file exist already ({example}, {count} in all); nothing was loaded."
+    message = (
+        "Orders with invoice numbers of this file exist already ({example}, {count} in all); nothing was loaded. "
+        "Load it into an empty installation: one with another --data-dir, started without --demo."
+    )
 
 
 class LoadUnderWay(Conflict):

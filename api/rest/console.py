@@ -51,8 +51,11 @@ def transaction() -> Iterator[Session]:
         refusal = translate(error)
         if refusal is None:
             raise
-        hint = " Start `flask up` in another terminal, or set DATABASE_URL."
-        raise Refused(f"{refusal}{hint if isinstance(refusal, DatabaseUnavailable) else ''}") from error
+        hint = (
+            "The database does not answer. Start `flask up` in another terminal; if it runs on another data directory, "
+            "name that in DATA_DIR; or set DATABASE_URL."
+        )
+        raise Refused(hint if isinstance(refusal, DatabaseUnavailable) else str(refusal)) from error
 
 
 def parse(schema: type[Schema], **options: object) -> dict[str, Any]:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import flask_swagger_ui
 import orjson
-from flask import Blueprint, Response, abort, current_app, render_template, request, send_from_directory
+from flask import Blueprint, Response, abort, current_app, redirect, render_template, request, send_from_directory
 
 if TYPE_CHECKING:
     from flask import Flask
+    from werkzeug.wrappers import Response as BaseResponse
 
     from api.rest.smorest import Api
 
@@ -57,6 +58,12 @@ def openapi_json() -> Response:
     response.headers["Cache-Control"] = "no-cache"
     response.make_conditional(request)
     return response
+
+
+@docs.get("/")
+def front_door() -> BaseResponse:
+    """Lead whoever opens the address in a browser to the documentation."""
+    return redirect("/docs", HTTPStatus.TEMPORARY_REDIRECT)
 
 
 @docs.get("/docs")

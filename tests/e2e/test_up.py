@@ -46,6 +46,14 @@ def environment(**extra: str) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in OURS} | extra
 
 
+def command_line(process: psutil.Process) -> str:
+    """Tell how a process was started; nothing when it has ended meanwhile."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""
+
+
 class Terminal:
     """One `flask up` and what it printed."""
 
@@ -95,7 +103,7 @@ class Terminal:
     def child(self, word: str) -> psutil.Process:
         """Find the child whose command line has these words."""
         for process in psutil.Process(self.process.pid).children():
-            if word in " ".join(process.cmdline()):
+            if word in command_line(process):
                 return process
         pytest.fail(f"no child {word}")
 
@@ -223,7 +231,7 @@ class TestWhatDies:
         victim = terminal.child(word)
         victim.kill()
         eventually(lambda: f"{name} was ended by SIGKILL; it starts again" in terminal.text, "noticing")
-        eventually(lambda: any(word in " ".join(p.cmdline()) for p in terminal.processes()), "starting again")
+        eventually(lambda: any(word in command_line(p) for p in terminal.processes()), "starting again")
         eventually(terminal.is_ready, "being ready again")
         assert terminal.end() == 0
 
