@@ -11,7 +11,8 @@
 
 FROM python:3.13-slim-bookworm AS build
 
-ENV UV_COMPILE_BYTECODE=1 \
+ENV UV_CACHE_DIR=/var/cache/uv \
+    UV_COMPILE_BYTECODE=1 \
     UV_LINK_MODE=copy \
     UV_PROJECT_ENVIRONMENT=/opt/venv \
     UV_PYTHON_DOWNLOADS=never
@@ -20,7 +21,7 @@ RUN pip install --no-cache-dir uv==0.13.9
 
 WORKDIR /build
 COPY pyproject.toml uv.lock ./
-RUN --mount=type=cache,target=/root/.cache/uv \
+RUN --mount=type=cache,target=/var/cache/uv \
     uv sync --locked --no-dev --no-group embedded --no-install-project
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from marshmallow import fields
 
-from api.rest.fields import Email, OneOf, SafeString, Secret, StrictInteger, Text
+from api.rest.fields import Email, SafeString, Secret, StrictInteger, Text
+from api.rest.messages import OneOf
 from api.rest.schemas import ResponseSchema, Schema
 
 TOKEN = {"description": "Send it as Authorization: Bearer …", "examples": ["eyJhbGciOiJSUzI1NiIsImtpZCI6Ij…"]}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from api.rest.fields import AwareDateTime, Boolean, OneOf, SafeString, Sku, StrictInteger, StrictUUID, Text, UnitPrice
+from api.rest.fields import AwareDateTime, Boolean, SafeString, Sku, StrictInteger, StrictUUID, Text, UnitPrice
+from api.rest.messages import OneOf
 from api.rest.schemas import PageQuerySchema, ResponseSchema, Schema, UpdateSchema, page_of
 
 SKU = {"description": "Stock-keeping unit, unique without regard to case.", "examples": ["22423"]}

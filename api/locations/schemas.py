@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from api.rest.fields import AwareDateTime, Range, Regexp, SafeString, StrictInteger, StrictUUID, Text
+from api.rest.fields import AwareDateTime, SafeString, StrictInteger, StrictUUID, Text
+from api.rest.messages import Range, Regexp
 from api.rest.schemas import PageQuerySchema, ResponseSchema, Schema, UpdateSchema, page_of
 
 CODE = {"description": "Short code, unique without regard to case.", "examples": ["MAIN"]}

@@ -10,12 +10,9 @@ from api.rest.fields import (
     Amount,
     AwareDateTime,
     Boolean,
-    Length,
     List,
-    Message,
     Metadata,
     Nested,
-    OneOf,
     Quantity,
     SafeString,
     Sku,
@@ -24,6 +21,7 @@ from api.rest.fields import (
     Text,
     UnitPrice,
 )
+from api.rest.messages import Length, Message, OneOf
 from api.rest.schemas import PageQuerySchema, ResponseSchema, Schema, page_of
 
 MAXIMUM_LINES = 1000

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from api.config import Settings
 from api.core.errors import DomainError
-from api.rest.fields import FIELD_CODES
+from api.rest.messages import FIELD_CODES
 from api.rest.problems import HTTP_MESSAGES, STATUS_OF_KIND, status_of
 
 if TYPE_CHECKING:

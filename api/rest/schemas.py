@@ -6,7 +6,8 @@ from typing import Any
 
 import marshmallow as ma
 
-from api.rest.fields import List, Message, Nested, QueryInteger, Range, SafeString, Text
+from api.rest.fields import List, Nested, QueryInteger, SafeString, Text
+from api.rest.messages import Message, Range
 
 
 class Schema(ma.Schema):

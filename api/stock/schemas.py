@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from api.rest.fields import (
     AwareDateTime,
-    Length,
     List,
     Nested,
-    OneOf,
     Quantity,
     SafeString,
     SignedQuantity,
@@ -15,6 +13,7 @@ from api.rest.fields import (
     StrictUUID,
     Text,
 )
+from api.rest.messages import Length, OneOf
 from api.rest.schemas import PageQuerySchema, ResponseSchema, Schema, page_of
 
 MAXIMUM_LINES = 1000

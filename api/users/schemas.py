@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from api.rest.fields import AwareDateTime, Boolean, Email, OneOf, SafeString, Secret, StrictInteger, StrictUUID, Text
+from api.rest.fields import AwareDateTime, Boolean, Email, SafeString, Secret, StrictInteger, StrictUUID, Text
+from api.rest.messages import OneOf
 from api.rest.schemas import PageQuerySchema, ResponseSchema, Schema, page_of
 
 ROLE = {"description": "What the account may do.", "examples": ["clerk"]}
