@@ -9,10 +9,13 @@ from flask import Flask
 
 import api as api_package
 from api import logs
+from api.audit import denials
+from api.audit.routes import blp as audit
 from api.auth import tokens
 from api.auth.cli import keys
 from api.auth.routes import blp as auth
 from api.config import Settings
+from api.core.vault import Vault
 from api.demo.cli import demo
 from api.extensions import cors, db, limiter, migrate
 from api.health.routes import blp as health
@@ -22,7 +25,7 @@ from api.jobs.cli import worker
 from api.locations.routes import blp as locations
 from api.orders.routes import blp as orders
 from api.orders.service import Currency
-from api.rest import docs, problems, requests
+from api.rest import docs, limits, problems, requests
 from api.rest.cli import spec
 from api.rest.smorest import Api
 from api.rest.strict_json import StrictJSONProvider
@@ -35,12 +38,21 @@ from api.users.routes import blp as users
 if TYPE_CHECKING:
     from api.rest.smorest import Blueprint
 
-RESOURCES: tuple[Blueprint, ...] = (auth, users, items, availability, locations, stock, orders)
-EXPOSED_HEADERS = ["ETag", "Idempotency-Replayed", "Link", "Location", "Retry-After", "X-Request-ID"]
+RESOURCES: tuple[Blueprint, ...] = (auth, users, items, availability, locations, stock, orders, audit)
+EXPOSED_HEADERS = [
+    "ETag",
+    "Idempotency-Replayed",
+    "Link",
+    "Location",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Retry-After",
+    "X-Request-ID",
+]
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 """Names a health check on the same machine uses."""
 
-REDIS_TIMEOUTS = {"socket_connect_timeout": 0.15, "socket_timeout": 0.15}
+REDIS_TIMEOUTS = {"socket_connect_timeout": 0.1, "socket_timeout": 0.1}
 TASKS = (housekeeping,)
 """Modules whose import declares background tasks."""
 
@@ -66,6 +78,7 @@ def configure(app: Flask, settings: Settings) -> None:
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.extensions["stockroom"] = settings
+    app.extensions["vault"] = Vault(settings.signing_secret)
     app.extensions["currency"] = Currency(settings.currency, settings.currency_places)
     app.config.from_mapping(flask_config(settings))
 
@@ -82,7 +95,9 @@ def bind_extensions(app: Flask, settings: Settings) -> None:
 def register_hooks(app: Flask) -> None:
     """Give every request its id, its log line and its headers, and every failure the envelope."""
     requests.init_app(app)
+    limits.init_app(app)
     problems.init_app(app)
+    denials.init_app(app)
 
 
 def mount_resources(app: Flask, settings: Settings) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -68,6 +69,28 @@ def _plain_origins(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
+def _role_names(values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        if value.partition("=")[2] not in {"customer", "clerk", "manager", "admin"}:
+            message = f"{value!r} does not give a role, as in warehouse=clerk"
+            raise ValueError(message)
+    return values
+
+
+def _mail_server(value: str) -> str:
+    if not re.fullmatch(r"smtps?://([^\s@/]+@)?[^\s@/]+", value):
+        message = "must look like smtp://user:password@host:587 or smtps://host:465"
+        raise ValueError(message)
+    return value
+
+
+def _web_address(value: str) -> str:
+    if not re.fullmatch(r"https?://[^\s?#]+", value):
+        message = f"{value!r} is not an address, as in https://shop.example.com"
+        raise ValueError(message)
+    return value.rstrip("/")
+
+
 type CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
@@ -101,17 +124,78 @@ class Settings(BaseSettings):
         repr=False,
     )
 
-    secret_key: SecretStr | None = Field(None, description="Signs cursors; at least 32 characters in production.")
+    secret_key: SecretStr | None = Field(
+        None, description="Behind cursors, refresh tokens and tokens in mails; at least 32 characters."
+    )
     jwt_keys_dir: Path | None = Field(None, description="PEM files of the keys that sign access tokens.")
     jwt_issuer: str = Field("stockroom", description="`iss` of access tokens.")
     jwt_audience: str = Field("stockroom", description="`aud` of access tokens.")
     access_token_seconds: int = Field(600, ge=60, le=3600, description="Life of an access token.")
     refresh_token_seconds: int = Field(30 * 86_400, ge=3600, description="Life of a login.")
+    session_idle_seconds: int = Field(14 * 86_400, ge=3600, description="A login that is not refreshed so long ends.")
+    refresh_grace_seconds: int = Field(
+        30, ge=0, le=300, description="How long a refresh token whose answer was lost gets the same answer again."
+    )
+    reauthentication_seconds: int = Field(
+        900, ge=60, description="How long after a login sensitive changes need no confirmation."
+    )
+
+    sign_up: Literal["open", "invited", "closed"] = Field(
+        "invited", description="Who may open an account: everybody (as a customer), the invited, or nobody."
+    )
+    invitation_seconds: int = Field(7 * 86_400, ge=3600, description="Life of an invitation and of a sign-up.")
+    reset_seconds: int = Field(3600, ge=300, description="Life of a password reset.")
+
+    smtp_url: Annotated[str, AfterValidator(_mail_server)] | None = Field(
+        None,
+        description="Mail server, as in `smtp://user:password@host:587` (STARTTLS) or `smtps://…:465`; unset, "
+        "development prints mails and production does not send any.",
+        repr=False,
+    )
+    mail_from: str = Field("Stockroom <stockroom@localhost>", description="Sender of mails.")
+    site_url: Annotated[str, AfterValidator(_web_address)] | None = Field(
+        None,
+        description="Where the pages are that take the tokens of mails; unset, mails carry the bare token.",
+    )
+
+    oidc_issuer: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s?#]+$",
+        description="`iss` of an identity provider whose access tokens are accepted too.",
+    )
+    oidc_audience: str | None = Field(None, description="`aud` its tokens must have; required with OIDC_ISSUER.")
+    oidc_role_claim: str = Field("roles", description="The claim that names roles or groups; dots reach into objects.")
+    oidc_roles: Annotated[CommaSeparated, AfterValidator(_role_names)] = Field(
+        (), description="What its values mean here, as in `warehouse=clerk,boss=admin`; the highest counts."
+    )
+    oidc_default_role: Literal["customer", "clerk", "manager", "none"] = Field(
+        "customer", description="Role of those for whom the claim says nothing; `none` refuses them."
+    )
+    oidc_token_types: CommaSeparated = Field(
+        ("at+jwt", "application/at+jwt"),
+        description="`typ` its access tokens may have; add `JWT` for providers older than RFC 9068.",
+    )
 
     currency: Annotated[str, AfterValidator(_known_currency)] = Field("GBP", description="ISO 4217 code of all money.")
     idempotency_key_required: bool = Field(default=False, description="Refuse writes without an Idempotency-Key.")
     login_limit: Annotated[str, AfterValidator(_readable_limit)] = Field(
-        "10 per minute", description="Logins and refreshes that one network may try."
+        "10 per minute", description="Logins, refreshes, sign-ups and resets, each, that one network may try."
+    )
+    login_account_limit: Annotated[str, AfterValidator(_readable_limit)] = Field(
+        "5 per minute; 20 per hour; 50 per day",
+        description="Wrong passwords for one account; networks it has logged in from before count apart.",
+    )
+    login_global_limit: Annotated[str, AfterValidator(_readable_limit)] = Field(
+        "1000 per minute", description="Logins from networks the account has never used, all together."
+    )
+    network_limit: Annotated[str, AfterValidator(_readable_limit)] = Field(
+        "100000 per minute", description="Requests of one network (IPv4 address or IPv6 /64)."
+    )
+    account_limit: Annotated[str, AfterValidator(_readable_limit)] = Field(
+        "50000 per minute", description="Requests of one account."
+    )
+    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_split)] = Field(
+        (), description="Networks of your own reverse proxies, whose X-Forwarded-For is believed, comma-separated."
     )
     max_request_bytes: int = Field(2 * 1024 * 1024, ge=1024, description="The largest body that is read.")
 
@@ -156,6 +240,13 @@ class Settings(BaseSettings):
             raise ValueError(message)
         return self
 
+    @model_validator(mode="after")
+    def _provider_has_its_audience(self) -> Self:
+        if self.oidc_issuer and not self.oidc_audience:
+            message = "OIDC_AUDIENCE must be set with OIDC_ISSUER: a token made for another service is no key to this"
+            raise ValueError(message)
+        return self
+
     @property
     def is_production(self) -> bool:
         """Whether this installation faces the world."""
@@ -168,7 +259,7 @@ class Settings(BaseSettings):
 
     @property
     def signing_secret(self) -> str:
-        """The secret that signs cursors. Outside production an unset one is made up for the life of the process."""
+        """The secret behind cursors and tokens; outside production an unset one lives as long as the process."""
         return self.secret_key.get_secret_value() if self.secret_key else _PROCESS_SECRET
 
     @property

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from api.auth import service as auth
 from api.auth import tokens
 from api.core.caller import Caller
+from api.core.vault import Vault
 from api.items import service as items
 from api.locations import service as locations
 from api.orders import service as orders
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from api.users.models import User
 
 PASSWORD = "correct horse battery staple"  # a test account's
+LIFETIMES = auth.Lifetimes(whole=3600, idle=3600, grace=30)
 GBP = orders.Currency("GBP", 2)
 
 
@@ -44,7 +46,7 @@ class Factory:
     def headers(self, *, role: str = "admin", user: User | None = None) -> dict[str, str]:
         """Log a (new) user in and make the header that proves it."""
         user = user or self.user(role=role)
-        login = auth.log_in(self.session, email=user.email, password=PASSWORD, lifetime=3600)
+        login = auth.open_session(self.session, user.id, lifetimes=LIFETIMES, vault=Vault("unused"), by=self.by)
         return {"Authorization": f"Bearer {tokens.issue(login.user_id, login.session_id)}"}
 
     def caller(self, *, role: str = "admin", user: User | None = None) -> Caller:

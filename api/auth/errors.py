@@ -1,6 +1,6 @@
 """What can go wrong when logging in."""
 
-from api.core.errors import Unauthenticated
+from api.core.errors import Forbidden, NotFound, Unauthenticated
 
 
 class CredentialsInvalid(Unauthenticated):
@@ -8,6 +8,22 @@ class CredentialsInvalid(Unauthenticated):
 
     code = "credentials_invalid"
     message = "The username or the password is wrong."
+
+
+class OtpRequired(Unauthenticated):
+    """The password is right and a second factor protects the account."""
+
+    code = "otp_required"
+    message = "This account has a second factor: send the code of the authenticator, or a recovery code, as `otp`."
+    field = "otp"
+
+
+class OtpInvalid(Unauthenticated):
+    """The code of the second factor is wrong, or was used before."""
+
+    code = "otp_invalid"
+    message = "The code is wrong or was used before; wait for the next one."
+    field = "otp"
 
 
 class RefreshTokenInvalid(Unauthenticated):
@@ -22,3 +38,17 @@ class RefreshTokenReused(Unauthenticated):
 
     code = "refresh_reused"
     message = "The refresh token was used before, so its session has been ended; log in again."
+
+
+class SessionNotFound(NotFound):
+    """No such login is live, or it is somebody else's."""
+
+    code = "session_not_found"
+    message = "There is no such login."
+
+
+class NotALogin(Forbidden):
+    """What only a login with a password can do was tried with another kind of token."""
+
+    code = "not_a_login"
+    message = "This needs a login of this installation; the token comes from elsewhere."

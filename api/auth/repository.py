@@ -4,24 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import column, func, select, table, update
+from sqlalchemy import case, column, func, or_, select, table, update
 
 from api.auth.models import AuthSession
 from api.core.orm import Repository
+from api.core.paging import Listing
 
 if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+    from sqlalchemy import ColumnElement
+
     from api.core.orm import AnyRow
 
-users = table("users", column("id"), column("role"), column("is_active"))
+users = table("users", column("id"), column("email"), column("role"), column("is_active"))
 """Read here, and only read, so that caller and login cost one statement on every request."""
+
+IS_LIVE = (AuthSession.ended_at.is_(None), AuthSession.expires_at > func.now())
 
 _LIVE_CALLER = (
     select(users.c.id, users.c.role)
     .join_from(users, AuthSession.__table__, AuthSession.user_id == users.c.id)
-    .where(users.c.is_active, AuthSession.ended_at.is_(None), AuthSession.expires_at > func.now())
+    .where(users.c.is_active, *IS_LIVE)
 )
 
 
@@ -30,35 +35,99 @@ class SessionRepository(Repository[AuthSession]):
 
     model = AuthSession
 
-    def live_caller(self, *, user_id: UUID, session_id: UUID) -> AnyRow | None:
+    def live_caller(self, *, user_id: UUID, session_id: UUID, fresh_seconds: int) -> AnyRow | None:
         """Find the user behind a login that is still good: one indexed read."""
-        query = _LIVE_CALLER.where(AuthSession.id == session_id, users.c.id == user_id)
+        is_fresh = (AuthSession.authenticated_at > _ago(fresh_seconds)).label("is_fresh")
+        query = _LIVE_CALLER.add_columns(is_fresh).where(AuthSession.id == session_id, users.c.id == user_id)
         return self.session.execute(query).one_or_none()
 
-    def rotate(self, session_id: UUID, *, old: bytes, new: bytes) -> UUID | None:
-        """Put a new refresh hash in the place of the present one; tells the user, or None when `old` is not it."""
-        return self.session.scalar(
-            update(AuthSession)
-            .where(AuthSession.id == session_id, AuthSession.refresh_hash == old)
-            .where(AuthSession.ended_at.is_(None), AuthSession.expires_at > func.now())
-            .values(refresh_hash=new, previous_hash=old)
-            .returning(AuthSession.user_id)
-        )
+    def seed(self, session_id: UUID) -> bytes | None:
+        """Tell what the refresh tokens of a login are made from."""
+        return self.session.scalar(select(AuthSession.refresh_seed).where(AuthSession.id == session_id))
 
-    def was_exchanged(self, session_id: UUID, *, digest: bytes) -> bool:
-        """Tell whether a refresh hash is the one before the present."""
+    def advance(self, session_id: UUID, *, generation: int, grace_seconds: int, idle_seconds: int) -> AnyRow | None:
+        """Go on to the next generation of refresh tokens, once for each generation.
+
+        Whoever comes with the generation just before, within the grace, is told the same next one: the answer may have
+        been lost, or several tabs may have asked at once. Tells user and generation, or None when neither holds.
+        """
+        is_newest = AuthSession.generation == generation
+        is_repeated = (AuthSession.generation == generation + 1) & (AuthSession.rotated_at > _ago(grace_seconds))
+        return self.session.execute(
+            update(AuthSession)
+            .where(AuthSession.id == session_id, *IS_LIVE, AuthSession.rotated_at > _ago(idle_seconds))
+            .where(or_(is_newest, is_repeated))
+            .values(
+                generation=generation + 1,
+                rotated_at=case((is_newest, func.clock_timestamp()), else_=AuthSession.rotated_at),
+            )
+            .returning(AuthSession.user_id, AuthSession.generation)
+        ).one_or_none()
+
+    def was_exchanged(self, session_id: UUID, *, generation: int) -> bool:
+        """Tell whether a login that is still good has gone past a generation."""
         return self.exists(
-            select(AuthSession.id).where(AuthSession.id == session_id, AuthSession.previous_hash == digest)
+            select(AuthSession.id).where(AuthSession.id == session_id, AuthSession.generation > generation, *IS_LIVE)
         )
 
-    def end(self, session_id: UUID) -> None:
-        """End a login; its tokens are refused from the next request on."""
+    def confirm(self, session_id: UUID) -> None:
+        """Note that the owner has shown credentials just now."""
         self.session.execute(
-            update(AuthSession)
-            .where(AuthSession.id == session_id, AuthSession.ended_at.is_(None))
-            .values(ended_at=func.now())
+            update(AuthSession).where(AuthSession.id == session_id).values(authenticated_at=func.now())
         )
+
+    def end(
+        self, *, reason: str, session_id: UUID | None = None, user_id: UUID | None = None, but: UUID | None = None
+    ) -> list[UUID]:
+        """End one login, or all of a user but one; their tokens are refused from the next request on."""
+        which: list[ColumnElement[bool]] = [AuthSession.ended_at.is_(None)]
+        if session_id is not None:
+            which.append(AuthSession.id == session_id)
+        if user_id is not None:
+            which.append(AuthSession.user_id == user_id)
+        if but is not None:
+            which.append(AuthSession.id != but)
+        return list(
+            self.session.scalars(
+                update(AuthSession)
+                .where(*which)
+                .values(ended_at=func.now(), end_reason=reason)
+                .returning(AuthSession.id)
+                .execution_options(synchronize_session=False)
+            )
+        )
+
+    def live_owner(self, session_id: UUID) -> UUID | None:
+        """Tell whose a login is that has not ended."""
+        return self.session.scalar(select(AuthSession.user_id).where(AuthSession.id == session_id, *IS_LIVE))
+
+    def has_come_from(self, *, email: str, network: str) -> bool:
+        """Tell whether an account has logged in from a network within the last 90 days."""
+        return self.exists(
+            select(AuthSession.id)
+            .join_from(AuthSession, users, AuthSession.user_id == users.c.id)
+            .where(
+                users.c.email == email,
+                AuthSession.created_at > _ago(90 * 86_400),
+                AuthSession.network == network,
+            )
+        )
+
+    def listing(self, user_id: UUID | None) -> Listing:
+        """List logins that are still good, the newest first."""
+        query = select(AuthSession).where(*IS_LIVE)
+        if user_id is not None:
+            query = query.where(AuthSession.user_id == user_id)
+        return Listing(query, keys=(AuthSession.id,), descending=True)
 
     def expiry(self, seconds: int) -> datetime:
         """Tell the moment `seconds` from now, by the database's clock."""
-        return self.session.execute(select(func.now() + func.make_interval(0, 0, 0, 0, 0, 0, seconds))).scalar_one()
+        return self.session.execute(select(func.now() + _interval(seconds))).scalar_one()
+
+
+def _interval(seconds: int) -> ColumnElement[object]:
+    return func.make_interval(0, 0, 0, 0, 0, 0, seconds)
+
+
+def _ago(seconds: int) -> ColumnElement[datetime]:
+    return func.now() - _interval(seconds)

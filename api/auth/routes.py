@@ -3,54 +3,75 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import current_app
+from flask.views import MethodView
 
-from api.auth import service, tokens
-from api.auth.schemas import CredentialsSchema, PasswordGrantSchema, RefreshSchema, TokenSchema
+from api.auth import edge, service, tokens
+from api.auth.schemas import (
+    ConfirmationSchema,
+    CredentialsSchema,
+    PasswordGrantSchema,
+    RefreshSchema,
+    SessionPageSchema,
+    SessionQuerySchema,
+    TokenSchema,
+)
 from api.extensions import db
 from api.rest import caller
 from api.rest.smorest import Blueprint
 
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from api.core.paging import Listing
+
 blp = Blueprint("auth", __name__, url_prefix="/auth", description="Logging in, staying in, logging out.")
-
-
-def _login_limit() -> str:
-    return str(current_app.extensions["stockroom"].login_limit)
 
 
 @blp.route("/token", methods=["POST"])
 @blp.public
-@blp.limit(_login_limit)
+@blp.strictly_limited
 @blp.arguments_by_media_type(form=PasswordGrantSchema, json=CredentialsSchema)
 @blp.response(HTTPStatus.OK, TokenSchema)
 @blp.alt_response(HTTPStatus.UNAUTHORIZED, "UNAUTHORIZED")
 def log_in(credentials: dict[str, Any]) -> dict[str, Any]:
     """Log in
 
-    Takes the OAuth 2 password form, so that the Authorize button of Swagger UI works, or the same as JSON.
+    Takes the OAuth 2 password form, so that the Authorize button of Swagger UI works, or the same as JSON. An account
+    with a second factor is answered 401 `otp_required` until `otp` comes along.
     """
-    lifetime = current_app.extensions["stockroom"].refresh_token_seconds
-    login = service.log_in(
-        db.session(), email=credentials["username"], password=credentials["password"], lifetime=lifetime
-    )
-    return _pair(login)
+    return _pair(edge.log_in(credentials["username"], password=credentials["password"], otp=credentials["otp"]))
+
+
+@blp.route("/reauthenticate", methods=["POST"])
+@blp.requires("account")
+@blp.strictly_limited
+@blp.arguments(ConfirmationSchema)
+@blp.response(HTTPStatus.NO_CONTENT)
+def reauthenticate(body: dict[str, Any]) -> None:
+    """Confirm who I am
+
+    Sensitive changes (second factor, API keys, e-mail address) ask for it when the login is older than a quarter of an
+    hour.
+    """
+    edge.reauthenticate(**body)
 
 
 @blp.route("/refresh", methods=["POST"])
 @blp.public
-@blp.limit(_login_limit)
+@blp.strictly_limited
 @blp.arguments(RefreshSchema)
 @blp.response(HTTPStatus.OK, TokenSchema)
 @blp.alt_response(HTTPStatus.UNAUTHORIZED, "UNAUTHORIZED")
 def refresh(body: dict[str, str]) -> dict[str, Any]:
     """Refresh tokens
 
-    A refresh token is good once. When the one before the newest comes again, two parties hold the login, and it is
-    ended for both.
+    A refresh token is good once. For half a minute it gets the same successor again, in case the answer was lost; after
+    that two parties must hold it, and the login is ended for both.
     """
-    return _pair(service.refresh(db.session(), token=body["refresh_token"]))
+    return _pair(edge.refresh(body["refresh_token"]))
 
 
 @blp.route("/logout", methods=["POST"])
@@ -62,6 +83,46 @@ def log_out() -> None:
     Ends the login this access token belongs to; both its tokens are refused from the next request on.
     """
     service.log_out(db.session(), by=caller.current())
+
+
+@blp.route("/sessions")
+class SessionCollection(MethodView):
+    """Logins."""
+
+    @blp.requires("account")
+    @blp.arguments(SessionQuerySchema, location="query")
+    @blp.response(HTTPStatus.OK, SessionPageSchema)
+    @blp.paginate
+    def get(self, query: dict[str, Any]) -> Listing:
+        """List logins
+
+        One's own, newest first; whoever holds `sessions:all` sees everybody's.
+        """
+        return service.listing(db.session(), **query, by=caller.current())
+
+    @blp.requires("account")
+    @blp.response(HTTPStatus.NO_CONTENT)
+    def delete(self) -> None:
+        """Log out everywhere
+
+        Ends every login of mine, this one included.
+        """
+        service.end_all(db.session(), caller.current().own_id, reason="logged out everywhere", by=caller.current())
+
+
+@blp.route("/sessions/<uuid:session_id>")
+class SessionMember(MethodView):
+    """One login."""
+
+    @blp.requires("account")
+    @blp.response(HTTPStatus.NO_CONTENT)
+    @blp.alt_response(HTTPStatus.NOT_FOUND, "NOT_FOUND")
+    def delete(self, session_id: UUID) -> None:
+        """End a login
+
+        One of mine, or with `sessions:all` anybody's; its tokens are refused from the next request on.
+        """
+        service.end(db.session(), session_id, by=caller.current())
 
 
 def _pair(login: service.Login) -> dict[str, Any]:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from marshmallow import fields
 
-from api.rest.fields import Email, SafeString, Secret, StrictInteger, Text
+from api.rest.fields import AwareDateTime, Email, SafeString, Secret, StrictInteger, StrictUUID, Text
 from api.rest.messages import OneOf
-from api.rest.schemas import ResponseSchema, Schema
+from api.rest.schemas import PageQuerySchema, ResponseSchema, Schema, page_of
 
+ID = "0198c1f0-3f9e-7c3a-9d0e-2b8f1c6a7d45"
 TOKEN = {"description": "Send it as Authorization: Bearer …", "examples": ["eyJhbGciOiJSUzI1NiIsImtpZCI6Ij…"]}
+OTP = {
+    "description": "The six digits of the authenticator, or a recovery code, where the account has a second factor.",
+    "examples": ["492039"],
+}
 
 
 class CredentialsSchema(Schema):
@@ -16,6 +21,7 @@ class CredentialsSchema(Schema):
 
     username = Email(required=True, metadata={"description": "The account's e-mail.", "examples": ["ada@example.com"]})
     password = Secret(required=True, metadata={"description": "The password.", "examples": ["correct horse battery"]})
+    otp = SafeString(load_default=None, max_length=40, metadata=OTP)
 
 
 class PasswordGrantSchema(CredentialsSchema):
@@ -29,11 +35,18 @@ class PasswordGrantSchema(CredentialsSchema):
     client_secret = fields.String(metadata={"description": "Ignored.", "examples": [""]})
 
 
+class ConfirmationSchema(Schema):
+    """The credentials of whoever is logged in, once more."""
+
+    password = Secret(required=True, metadata={"description": "The password.", "examples": ["correct horse battery"]})
+    otp = SafeString(load_default=None, max_length=40, metadata=OTP)
+
+
 class RefreshSchema(Schema):
     """A refresh token."""
 
     refresh_token = SafeString(
-        required=True, max_length=200, metadata={"description": "The newest one.", "examples": ["0198c1f0-….kq0…"]}
+        required=True, max_length=200, metadata={"description": "The newest one.", "examples": [f"{ID}.1.kq0…"]}
     )
 
 
@@ -41,6 +54,33 @@ class TokenSchema(ResponseSchema):
     """A pair of tokens (RFC 6749 section 5.1)."""
 
     access_token = Text(metadata=TOKEN)
-    refresh_token = Text(metadata={"description": "Good once, for the next pair.", "examples": ["0198c1f0-….kq0…"]})
+    refresh_token = Text(metadata={"description": "Good once, for the next pair.", "examples": [f"{ID}.2.m3x…"]})
     token_type = Text(metadata={"description": "Always `Bearer`.", "examples": ["Bearer"]})
     expires_in = StrictInteger(metadata={"description": "Life of the access token in seconds.", "examples": [600]})
+
+
+class SessionSchema(ResponseSchema):
+    """A login."""
+
+    id = StrictUUID(metadata={"description": "Identifier.", "examples": [ID]})
+    user_id = StrictUUID(metadata={"description": "Whose it is.", "examples": [ID]})
+    address = Text(allow_none=True, metadata={"description": "Where it was begun.", "examples": ["192.0.2.7"]})
+    agent = Text(allow_none=True, metadata={"description": "With what.", "examples": ["Mozilla/5.0"]})
+    created_at = AwareDateTime(metadata={"description": "When it was begun.", "examples": ["2026-05-17T09:30:00Z"]})
+    refreshed_at = AwareDateTime(
+        attribute="rotated_at",
+        metadata={"description": "When it was last refreshed.", "examples": ["2026-05-17T11:00:00Z"]},
+    )
+    expires_at = AwareDateTime(metadata={"description": "When it ends at last.", "examples": ["2026-06-16T09:30:00Z"]})
+
+
+class SessionQuerySchema(PageQuerySchema):
+    """Which logins to list."""
+
+    user_id = StrictUUID(
+        load_default=None,
+        metadata={"description": "Whose, for those who may see all: left out, everybody's.", "examples": [ID]},
+    )
+
+
+SessionPageSchema = page_of(SessionSchema)

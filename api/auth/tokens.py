@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from flask import current_app
-from flask_jwt_extended import create_access_token
+from flask_jwt_extended import create_access_token, get_current_user, verify_jwt_in_request
+from flask_jwt_extended.exceptions import JWTExtendedException
+from jwt import ExpiredSignatureError, PyJWTError
 
 from api.auth import service
 from api.auth.keys import KeyRing
 from api.extensions import db, jwt
+from api.rest.caller import Authenticator, TokenExpired, TokenInvalid, register
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
@@ -42,6 +45,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     )
     app.extensions["key_ring"] = KeyRing(settings.keys_dir)
     jwt.init_app(app)
+    register(app, Authenticator(recognises=lambda _: True, read=read))
 
 
 def issue(user_id: UUID, session_id: UUID) -> str:
@@ -50,6 +54,24 @@ def issue(user_id: UUID, session_id: UUID) -> str:
     claims = {"sid": str(session_id)}
     token: str = create_access_token(str(user_id), additional_claims=claims, additional_headers=header)
     return token
+
+
+def read(_: str) -> Caller:
+    """Tell who sent the access token of this request.
+
+    Raises:
+        TokenExpired: its time is over.
+        TokenInvalid: it is not a live access token of ours.
+
+    """
+    try:
+        verify_jwt_in_request()
+    except ExpiredSignatureError:
+        raise TokenExpired from None
+    except (PyJWTError, JWTExtendedException, ValueError, TypeError, KeyError, AttributeError):
+        raise TokenInvalid from None
+    caller: Caller = get_current_user()
+    return caller
 
 
 def _ring() -> KeyRing:
@@ -79,4 +101,6 @@ def _claims_are_ours(_: dict[str, Any], claims: dict[str, Any]) -> bool:
 
 @jwt.user_lookup_loader
 def _caller(_: dict[str, Any], claims: dict[str, Any]) -> Caller | None:
-    return service.caller_of(db.session(), user_id=UUID(claims["sub"]), session_id=UUID(claims["sid"]))
+    fresh = current_app.extensions["stockroom"].reauthentication_seconds
+    user_id, session_id = UUID(claims["sub"]), UUID(claims["sid"])
+    return service.caller_of(db.session(), user_id=user_id, session_id=session_id, fresh_seconds=fresh)

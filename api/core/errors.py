@@ -83,3 +83,7 @@ class Busy(DomainError):
     """Not now; the same request may succeed later."""
 
     retry_after = 1
+
+
+class TooMany(DomainError):
+    """The caller asks too often."""

@@ -14,5 +14,12 @@ SCOPES: dict[str, str] = {
     "orders:all": "Act on everybody's orders, not only one's own",
     "orders:price": "Set the price of an order line by hand",
     "users:read": "See users",
-    "users:write": "Create and change users",
+    "users:write": "Create, invite and change users whose role is not above one's own",
+    "account": "Manage one's own account: password, second factor, logins, API keys; never given to an API key",
+    "sessions:all": "See and end everybody's logins, not only one's own",
+    "api-keys:all": "See and revoke everybody's API keys, not only one's own",
+    "audit:read": "See the security log",
 }
+
+ONLY_FOR_PEOPLE = frozenset({"account"})
+"""Scopes an API key cannot hold: a key must not make keys, nor change the password of its owner."""

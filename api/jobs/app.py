@@ -9,6 +9,7 @@ import procrastinate
 from sqlalchemy.engine import make_url
 
 from api.extensions import db
+from api.jobs.service import NAMESPACE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,8 +23,6 @@ tasks = procrastinate.Blueprint()
 type Work = Callable[[Session], object]
 type Task = Callable[..., Any]
 
-NAMESPACE = "stockroom"
-
 
 def periodic(cron: str) -> Callable[[Work], Task]:
     """Declare work that one of the workers does whenever `cron` (UTC) says, in a transaction of its own."""
@@ -35,6 +34,25 @@ def periodic(cron: str) -> Callable[[Work], Task]:
                 work(db.session())
 
         return tasks.periodic(cron=cron)(tasks.task(name=work.__name__, queueing_lock=work.__name__)(run))
+
+    return decorator
+
+
+def background(*, attempts: int, first_wait: int = 5) -> Callable[[Task], Task]:
+    """Declare work that `jobs.service.defer` enqueues under the function's name.
+
+    It gets a session, whose transaction ends well when it does, and what it was deferred with. When it fails it is done
+    again, up to `attempts` times in all, after `first_wait` seconds, then twice as long, and so on.
+    """
+
+    def decorator(work: Task) -> Task:
+        @wraps(work)
+        def run(**args: Any) -> None:  # noqa: ANN401  # whatever it was deferred with
+            with tasks.flask_app.app_context(), db.session.begin():  # type: ignore[attr-defined]  # set by queue_app
+                work(db.session(), **args)
+
+        retry = procrastinate.RetryStrategy(max_attempts=attempts, exponential_wait=first_wait)
+        return tasks.task(name=work.__name__, retry=retry)(run)
 
     return decorator
 

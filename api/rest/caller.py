@@ -1,19 +1,26 @@
-"""Who is asking: the bearer token is verified once per request and demanded scopes are checked."""
+"""Who is asking: the bearer token is verified once per request and demanded scopes are checked.
+
+What a token is, and whose, is for those to say who make them: each registers how its tokens are recognised and read.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from flask import g, request
-from flask_jwt_extended import get_current_user, verify_jwt_in_request
-from flask_jwt_extended.exceptions import JWTExtendedException
-from jwt import ExpiredSignatureError, PyJWTError
+from flask import current_app, g, request
 
+from api.core.caller import Caller
 from api.core.errors import Forbidden, Malformed, Unauthenticated
+from api.rest import limits
+from api.rest.requests import client_address
 
 if TYPE_CHECKING:
-    from api.core.caller import Caller
+    from collections.abc import Callable
+
+    from flask import Flask
+
+AGENT_LENGTH = 200
 
 
 class AuthenticationRequired(Unauthenticated):
@@ -51,6 +58,28 @@ class ScopeMissing(Forbidden):
     message = "This needs the permission {scope}, which the caller does not have."
 
 
+class ReauthenticationRequired(Forbidden):
+    """The change is sensitive and the login too old to be sure who sits there."""
+
+    code = "reauthentication_required"
+    message = "Confirm who you are first: POST /api/v1/auth/reauthenticate with your password."
+
+
+class Authenticator(NamedTuple):
+    """One kind of bearer token: how it looks, and who sends it.
+
+    `read` raises `TokenInvalid` or `TokenExpired`, or any other refusal that says better what to do.
+    """
+
+    recognises: Callable[[str], bool]
+    read: Callable[[str], Caller]
+
+
+def register(app: Flask, authenticator: Authenticator) -> None:
+    """Let callers in who bring one more kind of token; kinds are tried in the order of their registration."""
+    app.extensions.setdefault("authenticators", []).append(authenticator)
+
+
 def authenticate() -> Caller:
     """Verify the bearer token of this request and tell who sent it; the result is kept for the request.
 
@@ -68,30 +97,53 @@ def authenticate() -> Caller:
         scheme, _, token = header.partition(" ")
         if scheme.lower() != "bearer" or "," in token or len(token.split()) != 1:
             raise AuthorizationMalformed
+        token = token.strip()
         request.environ["HTTP_AUTHORIZATION"] = f"Bearer {token}"  # the one spelling flask-jwt-extended knows
-        try:
-            verify_jwt_in_request()
-        except ExpiredSignatureError:
-            raise TokenExpired from None
-        except (PyJWTError, JWTExtendedException, ValueError, TypeError, KeyError, AttributeError):
-            raise TokenInvalid from None
-        g.caller = replace(get_current_user(), request_id=g.get("request_id"))
+        g.caller = _placed(_read(token))
+        limits.claim("account", current_app.extensions["stockroom"].account_limit, str(g.caller.user_id))
     return g.caller  # type: ignore[no-any-return]  # flask.g is untyped
 
 
-def require(scopes: tuple[str, ...]) -> None:
-    """Let pass only a caller that holds every scope.
+def require(scopes: tuple[str, ...], *, fresh: bool = False) -> None:
+    """Let pass only a caller that holds every scope and, where it matters, has just shown its credentials.
 
     Raises:
         ScopeMissing: one is lacking; and whatever `authenticate` raises.
+        ReauthenticationRequired: the login is not fresh.
 
     """
     caller = authenticate()
     for scope in scopes:
         if not caller.may(scope):
             raise ScopeMissing(scope=scope)
+    if fresh and not caller.is_fresh:
+        raise ReauthenticationRequired
 
 
 def current() -> Caller:
     """Tell who sent the request that is being answered."""
     return authenticate()
+
+
+def stranger() -> Caller:
+    """Tell where the request comes from when it needs no token: at a login, for example."""
+    return _placed(Caller.stranger())
+
+
+def whoever() -> Caller:
+    """Tell who sent the request, as far as that is known by now."""
+    found: Caller = g.get("caller") or stranger()
+    return found
+
+
+def _read(token: str) -> Caller:
+    for kind in current_app.extensions["authenticators"]:
+        if kind.recognises(token):
+            caller: Caller = kind.read(token)
+            return caller
+    raise TokenInvalid
+
+
+def _placed(caller: Caller) -> Caller:
+    agent = request.headers.get("User-Agent", "")[:AGENT_LENGTH].encode("ascii", "replace").decode() or None
+    return replace(caller, request_id=g.get("request_id"), address=client_address(), agent=agent)

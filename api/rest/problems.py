@@ -38,6 +38,7 @@ STATUS_OF_KIND: dict[type[errors.DomainError], HTTPStatus] = {
     errors.UnsupportedMedia: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     errors.RuleViolation: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.PreconditionRequired: HTTPStatus.PRECONDITION_REQUIRED,
+    errors.TooMany: HTTPStatus.TOO_MANY_REQUESTS,
     errors.Busy: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
@@ -240,6 +241,7 @@ def _is_transport_fault(error: BaseException) -> bool:
 def envelope(status: int, head: Problem, details: Iterable[Problem] = ()) -> Response:
     """Build the answer to a failure; `details` lists every problem and has at least the head."""
     problems = tuple(details) or (head,)
+    g.problem_code = head.code
     body = {
         "code": head.code,
         "message": head.message,

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 import structlog
-from flask import g, request
+from flask import current_app, g, request
 from werkzeug.exceptions import BadRequest, ClientDisconnected
 
 from api.core import ids
 from api.core.errors import Malformed
+from api.core.networks import resolve
 
 if TYPE_CHECKING:
     from flask import Flask, Response
@@ -42,6 +43,14 @@ def init_app(app: Flask) -> None:
     """Register the hooks."""
     app.before_request(_begin)
     app.after_request(_finish)
+
+
+def client_address() -> str:
+    """Tell the address this request comes from, past reverse proxies that are ours."""
+    if "address" not in g:
+        peer, forwarded = request.environ.get("REMOTE_ADDR") or "", request.headers.getlist("X-Forwarded-For")
+        g.address = resolve(peer, forwarded, current_app.extensions["stockroom"].trusted_proxies)
+    return str(g.address)
 
 
 def _begin() -> None:
@@ -95,6 +104,7 @@ def _finish(response: Response) -> Response:
             status=response.status_code,
             milliseconds=round((perf_counter() - g.started) * 1000, 1) if "started" in g else None,
             user_id=str(caller.user_id) if caller else None,
+            address=client_address(),
         )
     return response
 

@@ -65,8 +65,8 @@ class Api(flask_smorest.Api):  # type: ignore[misc]  # flask-smorest is untyped
 class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # the same
     """A resource.
 
-    Its decorators, top to bottom: `requires → limit → idempotent → etag → arguments → response → alt_response… →
-    paginate`, so that a stranger is answered 401 and neither 422 nor 428.
+    Its decorators, top to bottom: `requires → strictly_limited → idempotent → etag → arguments → response →
+    alt_response… → paginate`, so that a stranger is answered 401 and neither 422 nor 428.
     """
 
     ARGUMENTS_PARSER = Parser()
@@ -105,13 +105,16 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # the same
         return decorate
 
     @staticmethod
-    def requires(*scopes: str) -> Callable[[View], View]:
-        """Let pass only callers that hold every scope; none means: anybody who is logged in."""
+    def requires(*scopes: str, fresh: bool = False) -> Callable[[View], View]:
+        """Let pass only callers that hold every scope; none means: anybody who is logged in.
+
+        `fresh` demands besides that the caller has logged in, or confirmed the login, a short while ago.
+        """
         if unknown := set(scopes) - SCOPES.keys():
             message = f"no such scope: {unknown}"
             raise ValueError(message)
 
-        return _guarded(lambda: caller.require(scopes), scopes=scopes)
+        return _guarded(lambda: caller.require(scopes, fresh=fresh), scopes=scopes, fresh=fresh)
 
     @staticmethod
     def public(view: View) -> View:
@@ -119,13 +122,9 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # the same
         return _guarded(lambda: None, scopes=None)(view)
 
     @staticmethod
-    def limit(rule: str | Callable[[], str]) -> Callable[[View], View]:
-        """Limit how often one network may call a view, as in `10 per minute`."""
-
-        def decorator(view: View) -> View:
-            return _mark(limiter.limit(rule)(view), limited=True)
-
-        return decorator
+    def strictly_limited(view: View) -> View:
+        """Limit how often one network may call a view that looks at secrets or sends mail: LOGIN_LIMIT."""
+        return _mark(limiter.limit(_login_limit)(view), limited=True)
 
     @staticmethod
     def idempotent(view: View) -> View:
@@ -213,6 +212,10 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # the same
         doc["operationId"] = _operation_id(doc_info["docstring"].get("summary", ""))
         documented: dict[str, Any] = deepupdate({"responses": responses}, doc)
         return documented
+
+
+def _login_limit() -> str:
+    return str(current_app.extensions["stockroom"].login_limit)
 
 
 def _around(guard: Callable[[Callable[[], Any]], Any], **marks: Any) -> Callable[[View], View]:

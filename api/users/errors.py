@@ -1,6 +1,6 @@
 """What can go wrong with users."""
 
-from api.core.errors import Conflict, NotFound
+from api.core.errors import Conflict, Forbidden, NotFound, RuleViolation
 
 
 class UserNotFound(NotFound):
@@ -17,3 +17,33 @@ class EmailTaken(Conflict):
     message = "There is an account with this e-mail address already."
     field = "email"
     constraint = "uq_users_email"
+
+
+class PasswordTooWeak(RuleViolation):
+    """The password would be guessed."""
+
+    code = "password_too_weak"
+    message = "Choose another password: {reason}. Several unrelated words make a good one."
+    field = "password"
+
+
+class RoleNotYours(Forbidden):
+    """The caller gives a role, or touches an account, above its own."""
+
+    code = "role_not_yours"
+    message = "The role {role} is above the caller's own; ask somebody who has it."
+    field = "role"
+
+
+class OwnAccount(Forbidden):
+    """Nobody but an administrator changes what they themselves may do."""
+
+    code = "own_account"
+    message = "Nobody changes their own role or deactivates their own account; ask an administrator."
+
+
+class LastAdmin(Conflict):
+    """Without an administrator nobody could ever change roles again."""
+
+    code = "last_admin"
+    message = "This is the last active administrator; make another one first."

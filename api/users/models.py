@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sqlalchemy import CheckConstraint, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -9,7 +11,11 @@ from api.core.orm import Base, Identified, Timestamped, Versioned
 
 
 class User(Identified, Versioned, Timestamped, Base):
-    """An account. `email` is kept in canonical form; `password_hash` is argon2id."""
+    """An account.
+
+    `email` is kept in canonical form. It is absent where an identity provider tells none, or one that another account
+    has; `password_hash`, which is argon2id, is absent where somebody else knows the password.
+    """
 
     __tablename__ = "users"
     __table_args__ = (
@@ -17,8 +23,10 @@ class User(Identified, Versioned, Timestamped, Base):
         CheckConstraint("role IN ('customer', 'clerk', 'manager', 'admin')", name="role_known"),
     )
 
-    email: Mapped[str] = mapped_column(String(254))
+    email: Mapped[str | None] = mapped_column(String(254))
     name: Mapped[str] = mapped_column(String(200))
-    password_hash: Mapped[str]
+    password_hash: Mapped[str | None]
     role: Mapped[str] = mapped_column(String(20))
     is_active: Mapped[bool] = mapped_column(default=True, server_default="true")
+    email_verified_at: Mapped[datetime | None]
+    password_changed_at: Mapped[datetime | None]

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from typing import TYPE_CHECKING
+
+from sqlalchemy import func, select
 
 from api.core.orm import Repository
 from api.core.paging import Listing
 from api.users.models import User
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from uuid import UUID
 
 
 class UserRepository(Repository[User]):
@@ -22,6 +28,22 @@ class UserRepository(Repository[User]):
         """Tell whether anybody can administer the installation."""
         return self.exists(select(User.id).where(User.role == "admin", User.is_active))
 
-    def listing(self) -> Listing:
-        """List everybody in the order they joined."""
-        return Listing(select(User), keys=(User.id,))
+    def lock_admins(self) -> set[UUID]:
+        """Tell who can administer the installation, and let nobody change that until the transaction ends."""
+        query = select(User.id).where(User.role == "admin", User.is_active).order_by(User.id).with_for_update()
+        return set(self.session.scalars(query))
+
+    def now(self) -> datetime:
+        """Tell the time, by the database's clock."""
+        return self.session.execute(select(func.now())).scalar_one()
+
+    def listing(self, *, role: str | None, is_active: bool | None, email: str | None) -> Listing:
+        """List those that match all that is given, in the order they joined."""
+        query = select(User)
+        if role is not None:
+            query = query.where(User.role == role)
+        if is_active is not None:
+            query = query.where(User.is_active.is_(is_active))
+        if email is not None:
+            query = query.where(User.email == email)
+        return Listing(query, keys=(User.id,))

@@ -13,7 +13,9 @@ class UserSchema(ResponseSchema):
     """An account."""
 
     id = StrictUUID(metadata={"description": "Identifier.", "examples": ["0198c1f0-3f9e-7c3a-9d0e-2b8f1c6a7d45"]})
-    email = Email(metadata={"description": "Address, in canonical form.", "examples": ["ada@example.com"]})
+    email = Email(
+        allow_none=True, metadata={"description": "Address, in canonical form.", "examples": ["ada@example.com"]}
+    )
     name = Text(metadata={"description": "Name shown to people.", "examples": ["Ada Lovelace"]})
     role = Text(metadata=ROLE)
     is_active = Boolean(metadata={"description": "Whether it may log in.", "examples": [True]})

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
+from api.audit import service as audit
 from api.events import service as events
 from api.users import passwords
-from api.users.errors import EmailTaken, UserNotFound
+from api.users.errors import EmailTaken, LastAdmin, OwnAccount, RoleNotYours, UserNotFound
 from api.users.models import User
 from api.users.repository import UserRepository
 from api.users.roles import ROLES
@@ -21,23 +22,61 @@ if TYPE_CHECKING:
     from api.core.paging import Listing
 
 
-def create(session: Session, *, email: str, name: str, password: str, role: str, by: Caller) -> User:
-    """Open an account.
+class UserChanges(TypedDict, total=False):
+    """What can be changed about an account."""
+
+    name: str
+    role: str
+    is_active: bool
+
+
+def create(
+    session: Session,
+    *,
+    email: str | None,
+    name: str,
+    role: str,
+    by: Caller,
+    password: str | None = None,
+    is_verified: bool = False,
+) -> User:
+    """Open an account. Without a password it is entered by other means: an identity provider, or a reset.
 
     Raises:
         EmailTaken: the address has one.
+        PasswordTooWeak: the password would be guessed.
+        RoleNotYours: the role is above the caller's.
 
     """
+    check_grant(role, by=by)
+    if password is not None:
+        passwords.check(password, known=(email, name))
     users = UserRepository(session)
-    if users.by_email(email):
+    if email is not None and users.by_email(email):  # names the culprit; the unique constraint settles races
         raise EmailTaken
-    user = users.add(User(email=email, name=name, password_hash=passwords.digest(password), role=role))
+    now = users.now()
+    user = users.add(
+        User(
+            email=email,
+            name=name,
+            password_hash=None if password is None else passwords.digest(password),
+            role=role,
+            email_verified_at=now if is_verified else None,
+            password_changed_at=None if password is None else now,
+        )
+    )
     events.record(session, "user.created", user.id, {"role": role}, by=by)
+    audit.record(session, "user.created", by=by, subject_id=user.id, role=role)
     return user
 
 
 def bootstrap_admin(session: Session, *, email: str, password: str, by: Caller) -> bool:
-    """Open the first administrator's account; does nothing and tells False when there is one already."""
+    """Open the first administrator's account; does nothing and tells False when there is one already.
+
+    Raises:
+        PasswordTooWeak: the password would be guessed.
+
+    """
     if UserRepository(session).has_admin():
         return False
     create(session, email=canonical_email(email), name="Administrator", password=password, role="admin", by=by)
@@ -62,19 +101,121 @@ def get(session: Session, user_id: UUID) -> User:
     return user
 
 
-def listing(session: Session) -> Listing:
-    """List every account."""
-    return UserRepository(session).listing()
+def find(session: Session, email: str) -> User | None:
+    """Find the account with an address, if there is one."""
+    return UserRepository(session).by_email(canonical_email(email))
+
+
+def listing(
+    session: Session, *, role: str | None = None, is_active: bool | None = None, email: str | None = None
+) -> Listing:
+    """List accounts in the order they were opened."""
+    return UserRepository(session).listing(role=role, is_active=is_active, email=email)
+
+
+def rename(session: Session, user: User, *, name: str, by: Caller) -> None:
+    """Change the name an account shows to people."""
+    update(session, user, {"name": name}, by=by)
+
+
+def update(session: Session, user: User, changes: UserChanges, *, by: Caller) -> None:
+    """Change an account. What it may do changes at its next request.
+
+    Raises:
+        RoleNotYours: the account, or the role it would get, is above the caller's.
+        OwnAccount: somebody who is no administrator changes their own role, or deactivates themselves.
+        LastAdmin: nobody could administer the installation afterwards.
+
+    """
+    before: UserChanges = {"name": user.name, "role": user.role, "is_active": user.is_active}
+    changed = {name: value for name, value in changes.items() if value != before[name]}  # type: ignore[literal-required]  # the same names
+    if not changed:
+        return
+    check_grant(user.role, by=by)
+    check_grant(changes.get("role", user.role), by=by)
+    if changed.keys() & {"role", "is_active"}:
+        if user.id == by.user_id and by.role != "admin":
+            raise OwnAccount
+        _keep_an_admin(session, user, changes)
+    for name, value in changed.items():
+        setattr(user, name, value)
+    session.flush()
+    events.record(session, "user.updated", user.id, {"changed": sorted(changed)}, by=by)
+    was = {name: before[name] for name in changed}  # type: ignore[literal-required]  # the same names
+    audit.record(session, "user.updated", by=by, subject_id=user.id, before=was, after=changed)
+
+
+def check_grant(role: str, *, by: Caller) -> None:
+    """Refuse to give a role, or to touch an account that has it, to whoever holds less.
+
+    Strangers give themselves the least there is, at a sign-up.
+
+    Raises:
+        RoleNotYours: the role has scopes that the caller's role has not.
+
+    """
+    own = {"system": ROLES["admin"], "stranger": ROLES["customer"]}.get(by.role) or scopes_of(by.role)
+    if not scopes_of(role) <= own:
+        raise RoleNotYours(role=role)
+
+
+def set_password(session: Session, user: User, *, password: str, by: Caller) -> None:
+    """Give an account a new password.
+
+    Raises:
+        PasswordTooWeak: the password would be guessed.
+
+    """
+    passwords.check(password, known=(user.email, user.name))
+    user.password_hash, user.password_changed_at = passwords.digest(password), UserRepository(session).now()
+    session.flush()
+    audit.record(session, "password.changed", by=by, actor_id=by.user_id or user.id, subject_id=user.id)
+
+
+def set_email(session: Session, user: User, *, email: str, by: Caller) -> None:
+    """Give an account an address that its owner has proven to read.
+
+    Raises:
+        EmailTaken: another account has it.
+
+    """
+    users = UserRepository(session)
+    holder = users.by_email(email)
+    if holder is not None and holder.id != user.id:
+        raise EmailTaken
+    before, user.email, user.email_verified_at = user.email, email, users.now()
+    session.flush()
+    audit.record(
+        session,
+        "email.changed" if before != email else "email.verified",
+        by=by,
+        actor_id=by.user_id or user.id,
+        subject_id=user.id,
+        before=before,
+        after=email,
+    )
 
 
 def verify_password(session: Session, *, email: str, password: str) -> User | None:
-    """Tell who has this address and password; takes as long for an unknown address as for a wrong password."""
+    """Tell who has this address and password; takes as long for an unknown address as for a wrong password.
+
+    A hash made with other parameters than today's is renewed on the way.
+    """
     user = UserRepository(session).by_email(email)
-    if not passwords.matches(password, user.password_hash if user else None):
+    is_right, renewed = passwords.verify(password, user.password_hash if user else None)
+    if user is None or not is_right or not user.is_active:
         return None
-    return user if user and user.is_active else None
+    if renewed is not None:
+        user.password_hash = renewed
+    return user
 
 
 def scopes_of(role: str) -> frozenset[str]:
     """Tell what a role may do."""
     return ROLES.get(role, frozenset())
+
+
+def _keep_an_admin(session: Session, user: User, changes: UserChanges) -> None:
+    stays = changes.get("role", user.role) == "admin" and changes.get("is_active", user.is_active)
+    if not stays and UserRepository(session).lock_admins() == {user.id}:
+        raise LastAdmin

@@ -30,7 +30,7 @@ def run(*options: str) -> Result:
 
 def test_it_runs_as_its_documentation_says(server: httpx.URL, shop: Shop) -> None:
     with shop.work() as make:
-        email = make.user().email
+        email = str(make.user().email)
     command = [sys.executable, "-m", "bench.contention", "--url", str(server), "--email", email]
 
     done = subprocess.run(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def test_of_a_hundred_units_four_hundred_buyers_get_a_hundred(server: httpx.URL, shop: Shop) -> None:
     with shop.work() as make:
-        email = make.user().email
+        email = str(make.user().email)
 
     outcome = contend(str(server), email=email, password=PASSWORD, units=100, buyers=400)
 

@@ -52,7 +52,7 @@ def page(complaints: list[str], visited: set[str]) -> Iterator[Page]:
 def username(live_app: Flask) -> str:
     """An administrator of the installation the server works on."""
     with live_app.app_context():
-        email = Factory(db.session()).user(role="admin").email
+        email = str(Factory(db.session()).user(role="admin").email)
         db.session.commit()
     return email
 

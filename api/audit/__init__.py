@@ -1,0 +1,1 @@
+"""The security log: who did what, when, from where, and who was refused."""

@@ -1,0 +1,41 @@
+"""Refusals at the door are security events too, whichever route refused."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import structlog
+from flask import g, request
+from sqlalchemy.exc import SQLAlchemyError
+
+from api.audit import service
+from api.extensions import db
+from api.rest import caller
+
+if TYPE_CHECKING:
+    from flask import Flask, Response
+
+log = structlog.get_logger(__name__)
+
+UNREMARKABLE = frozenset({"authentication_required", "token_expired"})
+"""What every client meets in the course of a normal day."""
+
+DENIALS = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+
+
+def init_app(app: Flask) -> None:
+    """Watch every answer."""
+    app.after_request(_note)
+
+
+def _note(response: Response) -> Response:
+    code = g.get("problem_code")
+    if response.status_code not in DENIALS or code in UNREMARKABLE or g.get("refusal_recorded"):
+        return response
+    facts = {"code": code, "method": request.method, "path": request.path[:200]}
+    try:
+        service.record_refusal(db.session(), "access.denied", by=caller.whoever(), **facts)
+    except SQLAlchemyError:
+        log.exception("denial_not_recorded", **facts)
+    return response
