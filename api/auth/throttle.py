@@ -43,8 +43,8 @@ def attempt(session: Session, email: str | None) -> Iterator[None]:
     key = f"{email} {network if is_known else ''}"
     try:
         if not is_known:
-            limits.claim(EVERYBODY, settings.login_global_limit, "")
-        limits.claim(ACCOUNT, settings.login_account_limit, key)
+            limits.claim(EVERYBODY, settings.login_global_limit, "", is_secret=True)
+        limits.claim(ACCOUNT, settings.login_account_limit, key, is_secret=True)
     except limits.RateLimited:
         _record_once(session, email, network)
         raise
@@ -55,7 +55,7 @@ def attempt(session: Session, email: str | None) -> Iterator[None]:
 def _record_once(session: Session, email: str | None, network: str) -> None:
     """Write the beginning of a series down, not each of its thousands."""
     try:
-        limits.claim("audit", ONCE_AN_HOUR, f"{email} {network}")
+        limits.claim("audit", ONCE_AN_HOUR, f"{email} {network}", is_secret=True)
     except limits.RateLimited:
         return
     audit.record_refusal(session, "login.limited", by=caller.stranger(), email=email)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAXIMUM_QUANTITY = 1_000_000
+MOST_SECRET_BYTES = 1024
 EARLIEST_YEAR, LATEST_YEAR = 1900, 9000
 _DECIMAL = re.compile(r"(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,30})?", re.ASCII)
 _DIGITS = re.compile(r"-?(?:0|[1-9][0-9]{0,18})", re.ASCII)
@@ -150,7 +151,7 @@ class Secret(CodedField, fields.String):
 
     def __init__(self, **kwargs: Any) -> None:
         """Refuse what no hash should be asked to digest."""
-        super().__init__(validate=Length(min=1, max=1024), load_only=True, **kwargs)
+        super().__init__(validate=[Length(min=1, max=MOST_SECRET_BYTES), _not_too_many_bytes], load_only=True, **kwargs)
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
         if not isinstance(value, str):
@@ -158,6 +159,11 @@ class Secret(CodedField, fields.String):
         if is_broken(value):
             raise Refusal("invalid_character", "Remove the character that is not text.")
         return value
+
+
+def _not_too_many_bytes(value: str) -> None:
+    if len(value.encode()) > MOST_SECRET_BYTES:
+        raise Refusal("wrong_length", f"A password has at most {MOST_SECRET_BYTES} bytes in UTF-8.")
 
 
 class StrictUUID(CodedField, fields.UUID):

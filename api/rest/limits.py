@@ -65,6 +65,11 @@ class Handful:
 
     ends_at: float
 
+    @property
+    def seconds(self) -> float:
+        """How long it is good for."""
+        return self.ends_at - time.monotonic()
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -74,6 +79,7 @@ class Standing:
     limit: RateLimitItem
     remaining: int
     seconds: float
+    is_refused: bool = False
 
 
 class Counters:
@@ -86,33 +92,26 @@ class Counters:
         self._handfuls: dict[str, Handful] = {}
         self._lock = Lock()
 
-    def take(self, name: str, limit: RateLimitItem, key: str) -> Standing | None:
-        """Take one slot; None when there is none left."""
+    def take(self, name: str, limit: RateLimitItem, key: str) -> Standing:
+        """Take one slot, if there is one left."""
         slot, size = limit.key_for(name, key), max(1, limit.amount // HANDFULS)
         with self._lock:
             handful = self._handfuls.get(slot)
-            if handful is not None and handful.ends_at > time.monotonic() and (handful.left > 0 or size > 1):
-                if handful.left == 0 and handful.beyond == 0:
-                    return None
+            if handful is not None and handful.seconds > 0:
                 if handful.left > 0:
                     handful.left -= 1
-                    return Standing(name, limit, handful.left + handful.beyond, handful.ends_at - time.monotonic())
+                    return Standing(name, limit, handful.left + handful.beyond, handful.seconds)
+                if handful.beyond == 0:
+                    return Standing(name, limit, 0, handful.seconds, is_refused=True)
         taken, seconds = self._count(slot, limit.get_expiry(), size)
-        granted = min(size, limit.amount - (taken - size))
-        beyond = max(0, limit.amount - taken)
+        granted, beyond = min(size, limit.amount - (taken - size)), max(0, limit.amount - taken)
         if size > 1:
             self._keep(slot, Handful(max(0, granted - 1), beyond, time.monotonic() + seconds))
-        return Standing(name, limit, granted - 1 + beyond, seconds) if granted > 0 else None
+        return Standing(name, limit, max(0, granted - 1) + beyond, seconds, is_refused=granted <= 0)
 
     def give_back(self, name: str, limit: RateLimitItem, key: str) -> None:
         """Return a slot that was taken for something that does not count after all."""
         self._count(limit.key_for(name, key), limit.get_expiry(), -1)
-
-    def seconds_left(self, name: str, limit: RateLimitItem, key: str) -> float:
-        """Tell when the present window ends."""
-        slot = limit.key_for(name, key)
-        handful = self._handfuls.get(slot)
-        return handful.ends_at - time.monotonic() if handful else self._count(slot, limit.get_expiry(), 0)[1]
 
     def forget(self) -> None:
         """Start anew, handfuls and counters."""
@@ -153,8 +152,10 @@ def init_app(app: Flask) -> None:
     app.after_request(_tell)
 
 
-def claim(name: str, rules: str, key: str) -> None:
+def claim(name: str, rules: str, key: str, *, is_secret: bool = False) -> None:
     """Take one slot of every limit in `rules`, as in `5 per minute; 20 per hour`.
+
+    A secret limit is not told about in headers, where what is left could betray what others did.
 
     Raises:
         RateLimited: one of them is used up; those before it have been given back.
@@ -163,14 +164,13 @@ def claim(name: str, rules: str, key: str) -> None:
     taken: list[RateLimitItem] = []
     for limit in _limits(rules):
         standing = _counters().take(name, limit, key)
-        if standing is None:
+        if not is_secret:
+            g.setdefault("standings", []).append(standing)
+        if standing.is_refused:
             for earlier in taken:
                 _counters().give_back(name, earlier, key)
-            seconds = _counters().seconds_left(name, limit, key)
-            _note(Standing(name, limit, 0, seconds))
-            raise RateLimited(seconds=max(1, math.ceil(seconds)))
+            raise RateLimited(seconds=max(1, math.ceil(standing.seconds)))
         taken.append(limit)
-        _note(standing)
 
 
 def give_back(name: str, rules: str, key: str) -> None:
@@ -190,10 +190,6 @@ def _limit_network() -> None:
         claim("network", current_app.extensions["stockroom"].network_limit, g.network)
 
 
-def _note(standing: Standing) -> None:
-    g.setdefault("standings", []).append(standing)
-
-
 def _tell(response: Response) -> Response:
     """Write `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10)."""
     standings: list[Standing] = [*g.get("standings", ()), *_route_standings()]
@@ -204,7 +200,7 @@ def _tell(response: Response) -> Response:
             for name, standing in zip(names, standings, strict=True)
         )
         response.headers["RateLimit"] = ", ".join(
-            f'"{name}";r={max(0, standing.remaining)};t={math.ceil(standing.seconds)}'
+            f'"{name}";r={max(0, standing.remaining)};t={min(math.ceil(standing.seconds), standing.limit.get_expiry())}'
             for name, standing in zip(names, standings, strict=True)
         )
     return response
@@ -219,7 +215,10 @@ def _policy_name(standing: Standing, among: list[Standing]) -> str:
 def _route_standings() -> Iterable[Standing]:
     """Read what flask-limiter has counted for this route."""
     for found in limiter.current_limits:
-        yield Standing("attempts", found.limit, found.remaining, max(0.0, found.reset_at - time.time()))
+        try:
+            yield Standing("attempts", found.limit, found.remaining, max(0.0, found.reset_at - time.time()))
+        except limiter.storage.base_exceptions:
+            return
 
 
 @lru_cache(maxsize=64)

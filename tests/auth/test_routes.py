@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import text
 
-from api.extensions import db
 from tests.factories import PASSWORD
-from tests.live import at_once, committed
+from tests.live import committed
 from tests.rest.envelope import assert_problem
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flask import Flask
     from flask.testing import FlaskClient
     from sqlalchemy.orm import Session
@@ -80,21 +80,29 @@ def test_nobody_learns_what_was_wrong_with_a_login(client: FlaskClient, make: Fa
     for answer in answers:
         assert_problem(answer, 401, "credentials_invalid", None)
     assert len({answer.data for answer in answers}) == 1
-    assert len({frozenset(answer.headers) for answer in answers}) == 1
+    told = [{name: value for name, value in answer.headers if name != "RateLimit"} for answer in answers]
+    assert told == told[:1] * len(answers)
+    policies = {answer.headers["RateLimit-Policy"] for answer in answers}
+    assert policies == {'"network";q=100000;w=60, "attempts";q=10;w=60'}
 
 
-def test_an_unknown_address_takes_as_long_as_a_wrong_password(client: FlaskClient, make: Factory) -> None:
-    make.user(email="ada@example.com")
+def test_an_unknown_address_takes_as_long_as_a_wrong_password(start: Callable[..., Flask]) -> None:
+    app = start(login_limit="1000 per minute", login_account_limit="1000 per minute")
+    with committed(app) as make:
+        make.user(email="ada@example.com")
+        make.user(email="gone@example.com").is_active = False
+    client = app.test_client()
+    times: dict[str, list[float]] = {"ada@example.com": [], "gone@example.com": [], "nobody@example.com": []}
 
-    def quickest(username: str) -> float:
-        body, times = {"username": username, "password": "wrong"}, []
-        for _ in range(4):
+    for _ in range(40):
+        for username, taken in times.items():  # in turn, so that a busy moment hits all of them
             began = time.perf_counter()
-            client.post(TOKEN, json=body)
-            times.append(time.perf_counter() - began)
-        return min(times)
+            client.post(TOKEN, json={"username": username, "password": "wrong"})
+            taken.append(time.perf_counter() - began)
 
-    assert quickest("nobody@example.com") > 0.6 * quickest("ada@example.com")
+    for username in ("gone@example.com", "nobody@example.com"):
+        wins = sum(mine < other for mine in times[username] for other in times["ada@example.com"]) / 40**2
+        assert 0.2 < wins < 0.8, username  # the Mann-Whitney statistic: 0.5 when nothing tells the two apart
 
 
 @pytest.mark.parametrize(
@@ -111,6 +119,8 @@ def test_an_unknown_address_takes_as_long_as_a_wrong_password(client: FlaskClien
         ({"username": "' OR 1=1 --@example.com"}, "invalid_format", "username"),
         ({"password": ""}, "wrong_length", "password"),
         ({"password": "x" * 1025}, "wrong_length", "password"),
+        ({"password": "\N{LATIN SMALL LETTER E WITH ACUTE}" * 513}, "wrong_length", "password"),
+        ({"otp": "1" * 41}, "wrong_length", "otp"),
         ({"password": "x" * 1_000_000}, "wrong_length", "password"),
         ({"password": 1}, "invalid_type", "password"),
         ({"password": None}, "null_not_allowed", "password"),
@@ -152,7 +162,7 @@ def test_a_login_in_any_other_form_is_refused(client: FlaskClient, content_type:
 
 
 def test_a_password_is_compared_to_the_last_character(client: FlaskClient, make: Factory) -> None:
-    long = "\N{LATIN SMALL LETTER E WITH ACUTE}" * 1023
+    long = PASSWORD + "\N{LATIN SMALL LETTER E WITH ACUTE}" * 497
     make.user(email="ada@example.com", password=long + "a")
 
     assert client.post(TOKEN, json=PASSWORD_OF_ADA | {"password": long + "a"}).status_code == 200
@@ -219,54 +229,11 @@ def test_a_refresh_token_gives_the_next_pair(client: FlaskClient, make: Factory)
     assert client.get(ME, headers=bearer(third)).get_json()["email"] == "ada@example.com"
 
 
-def test_a_refresh_token_used_twice_ends_its_login(live_app: Flask) -> None:
-    client = live_app.test_client()
-    with committed(live_app) as make:
-        make.user(email="ada@example.com")
-        make.user(email="eve@example.com")
-    first = client.post(TOKEN, json=PASSWORD_OF_ADA).get_json()
-    other = client.post(TOKEN, json=PASSWORD_OF_ADA | {"username": "eve@example.com"}).get_json()
-    second = refresh(client, first).get_json()
-    worked = client.get(ME, headers=bearer(second)).status_code
-
-    reused = refresh(client, first)
-
-    assert worked == 200
-    assert_problem(reused, 401, "refresh_reused", None)
-    assert_problem(client.get(ME, headers=bearer(second)), 401, "token_invalid")
-    assert_problem(client.get(ME, headers=bearer(first)), 401, "token_invalid")
-    assert_problem(refresh(client, second), 401, "refresh_token_invalid")
-    assert client.get(ME, headers=bearer(other)).status_code == 200
-
-
-def test_a_refresh_token_used_at_once_by_many_has_one_successor(live_app: Flask) -> None:
-    with committed(live_app) as make:
-        make.user(email="ada@example.com")
-    pair = live_app.test_client().post(TOKEN, json=PASSWORD_OF_ADA).get_json()
-    request = {"path": REFRESH, "method": "POST", "json": {"refresh_token": pair["refresh_token"]}}
-
-    answers = at_once(live_app, *[request] * 4)
-
-    assert Counter(answer.status_code for answer in answers) == {200: 1, 401: 3}
-    with live_app.app_context():
-        assert db.session.scalar(text("SELECT count(*) FROM auth_sessions")) == 1
-
-
 @pytest.mark.parametrize("token", ["nonsense", ".", "a.b", "0" * 200, "UUID.", "UUID.secret", "{UUID}.x"])
 def test_what_is_no_refresh_token_is_refused(client: FlaskClient, token: str) -> None:
     token = token.replace("UUID", "0198c1f0-3f9e-7c3a-9d0e-2b8f1c6a7d45")
 
     assert_problem(client.post(REFRESH, json={"refresh_token": token}), 401, "refresh_token_invalid", None)
-
-
-def test_a_refresh_token_with_another_secret_is_refused_and_ends_nothing(client: FlaskClient, make: Factory) -> None:
-    pair = log_in(client, make)
-    login_id = pair["refresh_token"].split(".")[0]
-
-    guessed = client.post(REFRESH, json={"refresh_token": f"{login_id}.guessed"})
-
-    assert_problem(guessed, 401, "refresh_token_invalid")
-    assert refresh(client, pair).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -277,15 +244,18 @@ def test_a_refresh_that_makes_no_sense_is_refused(client: FlaskClient, body: dic
     assert_problem(client.post(REFRESH, json=body), 422, code, "refresh_token")
 
 
-def test_secrets_are_kept_as_hashes_only(client: FlaskClient, make: Factory, session: Session) -> None:
+def test_no_token_and_no_password_is_in_the_database(client: FlaskClient, make: Factory, session: Session) -> None:
     pair = log_in(client, make)
 
     (login,) = session.execute(text("SELECT CAST(auth_sessions AS text) AS row FROM auth_sessions")).scalars()
     (user,) = session.execute(text("SELECT CAST(users AS text) AS row FROM users")).scalars()
+    log = " ".join(session.execute(text("SELECT CAST(audit_entries AS text) FROM audit_entries")).scalars())
 
-    assert pair["refresh_token"].split(".")[1] not in login
-    assert PASSWORD not in user
-    assert "$argon2id$" in user
+    for kept in (login, user, log):
+        assert pair["refresh_token"].split(".")[2] not in kept
+        assert pair["access_token"].split(".")[2] not in kept
+        assert PASSWORD not in kept
+    assert "$argon2id$v=19$m=19456,t=2,p=1$" in user
 
 
 def log_in(client: FlaskClient, make: Factory, email: str = "ada@example.com") -> dict[str, str]:
