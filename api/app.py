@@ -12,8 +12,9 @@ from api import logs
 from api.audit import denials
 from api.audit.routes import blp as audit
 from api.auth import tokens
-from api.auth.cli import keys
+from api.auth.cli import keys, sessions
 from api.auth.routes import blp as auth
+from api.auth.routes import well_known
 from api.config import Settings
 from api.core.vault import Vault
 from api.demo.cli import demo
@@ -56,7 +57,7 @@ REDIS_TIMEOUTS = {"socket_connect_timeout": 0.1, "socket_timeout": 0.1}
 TASKS = (housekeeping,)
 """Modules whose import declares background tasks."""
 
-COMMANDS = (worker, keys, demo, spec, stock_commands, user_commands)
+COMMANDS = (worker, keys, sessions, demo, spec, stock_commands, user_commands)
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -106,6 +107,7 @@ def mount_resources(app: Flask, settings: Settings) -> None:
     for resource in RESOURCES:
         api.mount(resource)
     api.register_blueprint(health)
+    api.register_blueprint(well_known)
     docs.init_app(app, api, pages=settings.docs_enabled)
 
 

@@ -12,6 +12,7 @@ from api.auth import edge, service, tokens
 from api.auth.schemas import (
     ConfirmationSchema,
     CredentialsSchema,
+    KeySetSchema,
     PasswordGrantSchema,
     RefreshSchema,
     SessionPageSchema,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from api.core.paging import Listing
 
+well_known = Blueprint("well_known", __name__, url_prefix="/.well-known", description="What others need to know.")
 blp = Blueprint("auth", __name__, url_prefix="/auth", description="Logging in, staying in, logging out.")
 
 
@@ -123,6 +125,18 @@ class SessionMember(MethodView):
         One of mine, or with `sessions:all` anybody's; its tokens are refused from the next request on.
         """
         service.end(db.session(), session_id, by=caller.current())
+
+
+@well_known.route("/jwks.json")
+@well_known.public
+@well_known.response(HTTPStatus.OK, KeySetSchema)
+def jwks() -> tuple[dict[str, Any], int, dict[str, str]]:
+    """Show the public keys
+
+    With these, others can verify access tokens of this installation (RFC 7517). Keep them for five minutes at most, and
+    look again when a token names a key you do not know.
+    """
+    return tokens.ring().jwks(), HTTPStatus.OK, {"Cache-Control": "public, max-age=300"}
 
 
 def _pair(login: service.Login) -> dict[str, Any]:

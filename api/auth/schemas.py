@@ -59,6 +59,18 @@ class TokenSchema(ResponseSchema):
     expires_in = StrictInteger(metadata={"description": "Life of the access token in seconds.", "examples": [600]})
 
 
+class KeySetSchema(ResponseSchema):
+    """A JSON Web Key Set (RFC 7517 section 5)."""
+
+    keys = fields.List(
+        fields.Dict(),
+        metadata={
+            "description": "Public keys, each with `kid`, `alg` and `use`.",
+            "examples": [[{"kty": "RSA", "kid": ID, "alg": "RS256", "use": "sig", "n": "0vx7…", "e": "AQAB"}]],
+        },
+    )
+
+
 class SessionSchema(ResponseSchema):
     """A login."""
 

@@ -1,13 +1,15 @@
-"""Access tokens: RS256, ten minutes, bound to a login that is looked up on every request (RFC 9068, RFC 8725)."""
+"""Access tokens: signed, ten minutes, bound to a login that is looked up on every request (RFC 9068, RFC 8725)."""
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
+import jwt as pyjwt
 from flask import current_app
-from flask_jwt_extended import create_access_token, get_current_user, verify_jwt_in_request
+from flask_jwt_extended import get_current_user, verify_jwt_in_request
 from flask_jwt_extended.exceptions import JWTExtendedException
 from jwt import ExpiredSignatureError, PyJWTError
 
@@ -17,13 +19,15 @@ from api.extensions import db, jwt
 from api.rest.caller import Authenticator, TokenExpired, TokenInvalid, register
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
     from flask import Flask
 
+    from api.auth.keys import PublicKey
     from api.config import Settings
     from api.core.caller import Caller
 
-ALGORITHM = "RS256"
+ALGORITHMS = ["RS256", "EdDSA"]
+"""What a key may be for; each is for one of them."""
+
 TOKEN_TYPE = "at+jwt"  # noqa: S105  # the media type of RFC 9068, not a password
 REQUIRED_CLAIMS = frozenset({"exp", "iat", "jti", "iss", "aud", "sub", "sid", "type"})
 LEEWAY_SECONDS = 30
@@ -32,28 +36,37 @@ LEEWAY_SECONDS = 30
 def init_app(app: Flask, settings: Settings) -> None:
     """Tell flask-jwt-extended what a token of ours looks like; keys are parsed when first needed."""
     app.config.update(
-        JWT_ALGORITHM=ALGORITHM,
-        JWT_DECODE_ALGORITHMS=[ALGORITHM],
+        JWT_ALGORITHM=ALGORITHMS[0],
+        JWT_DECODE_ALGORITHMS=ALGORITHMS,
         JWT_TOKEN_LOCATION=["headers"],
         JWT_COOKIE_CSRF_PROTECT=False,  # no cookies, so no claim about them
         JWT_ACCESS_TOKEN_EXPIRES=timedelta(seconds=settings.access_token_seconds),
         JWT_DECODE_LEEWAY=LEEWAY_SECONDS,
-        JWT_ENCODE_ISSUER=settings.jwt_issuer,
         JWT_DECODE_ISSUER=settings.jwt_issuer,
-        JWT_ENCODE_AUDIENCE=settings.jwt_audience,
         JWT_DECODE_AUDIENCE=settings.jwt_audience,
     )
-    app.extensions["key_ring"] = KeyRing(settings.keys_dir)
+    app.extensions["key_ring"] = KeyRing(
+        settings.keys_dir, overlap_seconds=settings.access_token_seconds + LEEWAY_SECONDS
+    )
     jwt.init_app(app)
     register(app, Authenticator(recognises=lambda _: True, read=read))
 
 
 def issue(user_id: UUID, session_id: UUID) -> str:
     """Sign an access token for a login; it says who and which login, nothing else."""
-    header = {"kid": _ring().signing_kid, "typ": TOKEN_TYPE}
-    claims = {"sid": str(session_id)}
-    token: str = create_access_token(str(user_id), additional_claims=claims, additional_headers=header)
-    return token
+    settings: Settings = current_app.extensions["stockroom"]
+    key, now = ring().signing_key, int(time.time())
+    claims = {
+        "iss": settings.jwt_issuer,
+        "aud": settings.jwt_audience,
+        "sub": str(user_id),
+        "sid": str(session_id),
+        "jti": str(uuid4()),
+        "iat": now,
+        "exp": now + settings.access_token_seconds,
+        "type": "access",
+    }
+    return pyjwt.encode(claims, key.private, key.algorithm, headers={"kid": key.kid, "typ": TOKEN_TYPE})
 
 
 def read(_: str) -> Caller:
@@ -74,23 +87,22 @@ def read(_: str) -> Caller:
     return caller
 
 
-def _ring() -> KeyRing:
-    ring: KeyRing = current_app.extensions["key_ring"]
-    return ring
-
-
-@jwt.encode_key_loader
-def _signing_key(_: object) -> RSAPrivateKey:
-    return _ring().signing_key
+def ring() -> KeyRing:
+    """Find the keys of this installation."""
+    found: KeyRing = current_app.extensions["key_ring"]
+    return found
 
 
 @jwt.decode_key_loader
-def _verifying_key(header: dict[str, Any], claims: dict[str, Any]) -> RSAPublicKey:
-    if header.get("alg") != ALGORITHM or header.get("typ") != TOKEN_TYPE or "crit" in header:
+def _verifying_key(header: dict[str, Any], claims: dict[str, Any]) -> PublicKey:
+    if header.get("typ") != TOKEN_TYPE or "crit" in header:
         raise KeyError(header.get("typ"))
     if claims.get("type") != "access" or not claims.keys() >= REQUIRED_CLAIMS:  # later, defaults fill what is missing
         raise KeyError(claims.get("type"))
-    return _ring().public_key(header.get("kid"))
+    key = ring().verifying_key(header.get("kid"))
+    if header.get("alg") != key.algorithm:
+        raise KeyError(header.get("alg"))
+    return key.public
 
 
 @jwt.token_verification_loader

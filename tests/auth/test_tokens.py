@@ -262,7 +262,7 @@ class Forge:
     """Makes tokens with our own key that differ from a good one as a test wants."""
 
     def __init__(self, app: Flask, good: str) -> None:
-        self.key = app.extensions["key_ring"].signing_key
+        self.key = app.extensions["key_ring"].signing_key.private
         self.header = jwt.get_unverified_header(good)
         self.claims = jwt.decode(good, options={"verify_signature": False})
 
