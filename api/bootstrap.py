@@ -9,8 +9,10 @@ import flask_migrate
 
 from api.app import create_app
 from api.core.caller import Caller
+from api.core.errors import DomainError
 from api.demo.cli import load_sample
 from api.extensions import db
+from api.preflight import Refusal
 from api.users import service as users
 
 if TYPE_CHECKING:
@@ -29,9 +31,18 @@ def prepare(settings: Settings, *, admin_email: str, admin_password: str | None,
     with create_app(settings).app_context():
         flask_migrate.upgrade()
         password = admin_password or secrets.token_urlsafe(12)
-        is_new = users.bootstrap_admin(db.session(), email=admin_email, password=password, by=Caller.system())
-        db.session.commit()
+        is_new = _open_first_account(admin_email, password)
         sample = load_sample() if demo else None
         db.session.remove()
         db.engine.dispose()
     return Prepared(password if is_new else None, sample)
+
+
+def _open_first_account(email: str, password: str) -> bool:
+    try:
+        is_new = users.bootstrap_admin(db.session(), email=email, password=password, by=Caller.system())
+    except DomainError as refusal:
+        message = f"The first administrator's account cannot be opened. {refusal}"
+        raise Refusal(message) from None
+    db.session.commit()
+    return is_new

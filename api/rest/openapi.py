@@ -31,7 +31,9 @@ IDEMPOTENCY_KEY = {
 
 def describe_field(_: Any, field: Field[Any], **__: Any) -> dict[str, Any]:
     """Give the JSON Schema keywords of the house's own fields (an apispec attribute function)."""
-    facts = next((facts for kind, facts in DESCRIPTIONS if isinstance(field, kind)), {})
+    facts = dict(next((facts for kind, facts in DESCRIPTIONS if isinstance(field, kind)), {}))
     if field.allow_none and "type" in facts:
-        return facts | {"type": [facts["type"], "null"]}
-    return dict(facts)
+        facts["type"] = [facts["type"], "null"]
+    if scope := field.metadata.get("scope"):
+        facts["description"] = f"{field.metadata['description']} Left out for callers without `{scope}`."
+    return facts

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import marshmallow as ma
 
+from api.rest import caller
 from api.rest.fields import List, Nested, QueryInteger, SafeString, Text
 from api.rest.messages import Message, Range
 
@@ -25,12 +27,27 @@ class Schema(ma.Schema):
 
 
 class ResponseSchema(Schema):
-    """A shape that only goes out; it may grow fields, so the document does not rule further ones out."""
+    """A shape that only goes out; it may grow fields, so the document does not rule further ones out.
+
+    A field whose metadata names a `scope` is left out for callers who do not hold it.
+    """
 
     class Meta:
         """Marshmallow's options."""
 
         unknown = ma.EXCLUDE
+
+    @ma.post_dump
+    def _leave_out_what_the_caller_may_not_see(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        for name, scope in self._scopes.items():
+            if not caller.whoever().may(scope):
+                data.pop(name, None)
+        return data
+
+    @cached_property
+    def _scopes(self) -> dict[str, str]:
+        scopes = {field.data_key or name: field.metadata.get("scope") for name, field in self.dump_fields.items()}
+        return {name: scope for name, scope in scopes.items() if scope}
 
 
 class UpdateSchema(Schema):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict
 
 from api.audit import service as audit
@@ -14,6 +15,7 @@ from api.users.repository import UserRepository
 from api.users.roles import ROLES
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from uuid import UUID
 
     from sqlalchemy.orm import Session
@@ -28,6 +30,22 @@ class UserChanges(TypedDict, total=False):
     name: str
     role: str
     is_active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """An account as its owner sees it."""
+
+    id: UUID
+    email: str | None
+    name: str
+    role: str
+    is_active: bool
+    version: int
+    created_at: datetime
+    email_verified_at: datetime | None
+    password_changed_at: datetime | None
+    scopes: list[str]
 
 
 def create(
@@ -101,6 +119,23 @@ def get(session: Session, user_id: UUID) -> User:
     return user
 
 
+def profile(session: Session, *, by: Caller) -> Profile:
+    """Tell callers who they are and what they may do."""
+    user = get(session, by.own_id)
+    return Profile(
+        id=user.id,
+        email=user.email,
+        name=user.name,
+        role=user.role,
+        is_active=user.is_active,
+        version=user.version,
+        created_at=user.created_at,
+        email_verified_at=user.email_verified_at,
+        password_changed_at=user.password_changed_at,
+        scopes=sorted(by.scopes),
+    )
+
+
 def find(session: Session, email: str) -> User | None:
     """Find the account with an address, if there is one."""
     return UserRepository(session).by_email(canonical_email(email))
@@ -111,11 +146,6 @@ def listing(
 ) -> Listing:
     """List accounts in the order they were opened."""
     return UserRepository(session).listing(role=role, is_active=is_active, email=email)
-
-
-def rename(session: Session, user: User, *, name: str, by: Caller) -> None:
-    """Change the name an account shows to people."""
-    update(session, user, {"name": name}, by=by)
 
 
 def update(session: Session, user: User, changes: UserChanges, *, by: Caller) -> None:

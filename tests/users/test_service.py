@@ -55,7 +55,7 @@ def test_an_address_can_be_used_once(session: Session, make: Factory) -> None:
     make.user(email="ada@example.com")
 
     with pytest.raises(EmailTaken):
-        service.create(session, email="ada@example.com", name="Eve", password="x", role="customer", by=SYSTEM)
+        service.create(session, email="ada@example.com", name="Eve", password=PASSWORD, role="customer", by=SYSTEM)
 
 
 def test_nobody_has_an_unknown_id(session: Session, make: Factory) -> None:
@@ -66,10 +66,10 @@ def test_nobody_has_an_unknown_id(session: Session, make: Factory) -> None:
 
 
 def test_the_first_administrator_is_made_once(session: Session) -> None:
-    first = service.bootstrap_admin(session, email=" Root@Example.com ", password="x", by=SYSTEM)
-    second = service.bootstrap_admin(session, email="other@example.com", password="x", by=SYSTEM)
+    first = service.bootstrap_admin(session, email=" Root@Example.com ", password=PASSWORD, by=SYSTEM)
+    second = service.bootstrap_admin(session, email="other@example.com", password=PASSWORD, by=SYSTEM)
 
-    admin = service.verify_password(session, email="root@example.com", password="x")
+    admin = service.verify_password(session, email="root@example.com", password=PASSWORD)
     assert (first, second) == (True, False)
     assert admin is not None
     assert admin.role == "admin"
@@ -78,7 +78,7 @@ def test_the_first_administrator_is_made_once(session: Session) -> None:
 def test_customers_are_no_administrators(session: Session, make: Factory) -> None:
     make.user(role="manager")
 
-    assert service.bootstrap_admin(session, email="root@example.com", password="x", by=SYSTEM)
+    assert service.bootstrap_admin(session, email="root@example.com", password=PASSWORD, by=SYSTEM)
 
 
 @pytest.mark.parametrize(
