@@ -1,0 +1,1 @@
+"""Mails: written here, sent by the worker."""
