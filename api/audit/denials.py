@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-UNREMARKABLE = frozenset({"authentication_required", "token_expired"})
+UNREMARKABLE = frozenset({"authentication_required", "token_expired", "otp_required"})
 """What every client meets in the course of a normal day."""
+
+WRITTEN_DOWN = frozenset({"credentials_invalid", "otp_invalid", "refresh_reused", "password_wrong"})
+"""What the service that refuses writes down itself, because it knows more about it."""
 
 DENIALS = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
@@ -31,7 +34,7 @@ def init_app(app: Flask) -> None:
 
 def _note(response: Response) -> Response:
     code = g.get("problem_code")
-    if response.status_code not in DENIALS or code in UNREMARKABLE or g.get("refusal_recorded"):
+    if response.status_code not in DENIALS or code in UNREMARKABLE | WRITTEN_DOWN:
         return response
     facts = {"code": code, "method": request.method, "path": request.path[:200]}
     try:

@@ -26,7 +26,10 @@ def resolve(peer: str, forwarded: Sequence[str], trusted: Sequence[Network]) -> 
     address = _read(peer)
     hops = [hop.strip() for value in forwarded for hop in value.split(",")]
     while address is not None and hops and _is_within(address, trusted):
-        address = _read(hops.pop()) or address
+        before = _read(hops.pop())
+        if before is None:  # not an address: whoever wrote it, nothing further left can be trusted
+            break
+        address = before
     return str(address) if address else NOWHERE
 
 

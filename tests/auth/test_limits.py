@@ -9,10 +9,12 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import text
 
 from api import create_app
 from api.embedded import Valkey
-from api.extensions import limiter
+from api.extensions import db, limiter
+from api.users import passwords
 from tests.factories import PASSWORD
 from tests.live import at_once, committed
 from tests.rest.envelope import assert_problem
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from flask import Flask
     from flask.testing import FlaskClient
+    from pytest_mock import MockerFixture
     from werkzeug.test import TestResponse
 
     from api.config import Settings
@@ -70,24 +73,134 @@ def test_what_retry_after_says_is_true(start: Callable[..., Flask]) -> None:
     assert promised - 1.5 <= time.monotonic() - began
 
 
-def test_of_many_logins_at_once_no_more_than_the_limit_are_looked_at(start: Callable[..., Flask]) -> None:
-    app = start(login_limit="5 per minute")
+@pytest.mark.parametrize(
+    ("limit", "password", "status"),
+    [
+        ("login_limit", "guessed", 401),
+        ("login_limit", PASSWORD, 200),
+        ("login_account_limit", "guessed", 401),
+        ("login_global_limit", "guessed", 401),
+    ],
+)
+def test_of_a_hundred_logins_at_once_exactly_five_passwords_are_looked_at(
+    start: Callable[..., Flask], mocker: MockerFixture, limit: str, password: str, status: int
+) -> None:
+    limits = {"login_limit": "1000 per minute", "login_account_limit": "1000 per minute"} | {limit: "5 per minute"}
+    app = start(**limits)
     with committed(app) as make:
         make.user(email="ada@example.com")
-    request = {"path": TOKEN, "method": "POST", "json": GUESS}
+    looked_at = mocker.spy(passwords, "verify")
+    request = {"path": TOKEN, "method": "POST", "json": GUESS | {"password": password}}
 
-    answers = at_once(app, *[request] * 20)
+    answers = at_once(app, *[request] * 100)
 
-    assert Counter(answer.status_code for answer in answers) == {401: 5, 429: 15}
+    assert Counter(answer.status_code for answer in answers) == {status: 5, 429: 95}
+    assert looked_at.call_count == 5
+
+
+def test_an_account_is_guarded_wherever_the_guesses_come_from(start: Callable[..., Flask]) -> None:
+    client = start(login_account_limit="3 per minute").test_client()
+
+    answers = [attempt(client, f"192.0.2.{number}") for number in range(5)]
+
+    assert [answer.status_code for answer in answers] == [401, 401, 401, 429, 429]
+    assert_problem(answers[-1], 429, "rate_limited", None)
+    assert int(answers[-1].headers["Retry-After"]) >= 59
+
+
+def test_accounts_that_do_not_exist_are_limited_alike(start: Callable[..., Flask]) -> None:
+    app = start(login_account_limit="3 per minute", login_limit="100 per minute")
+    with committed(app) as make:
+        make.user(email="ada@example.com")
+    client = app.test_client()
+
+    def series(username: str) -> list[tuple[int, bytes, frozenset[str]]]:
+        headers = {"X-Request-ID": "same"}
+        answers = [client.post(TOKEN, json=GUESS | {"username": username}, headers=headers) for _ in range(5)]
+        return [(answer.status_code, answer.data, frozenset(answer.headers.keys())) for answer in answers]
+
+    assert series("ada@example.com") == series("nobody@example.com")
+
+
+@pytest.mark.parametrize(
+    "spelling", ["ADA@Example.COM", " ada@example.com. ", "\N{FULLWIDTH LATIN SMALL LETTER A}da@example.com"]
+)
+def test_another_spelling_of_an_address_is_no_other_limit(start: Callable[..., Flask], spelling: str) -> None:
+    client = start(login_account_limit="1 per minute").test_client()
+
+    answers = [client.post(TOKEN, json=GUESS | {"username": name}) for name in ("ada@example.com", spelling)]
+
+    assert [answer.status_code for answer in answers] == [401, 429]
+
+
+def test_an_owner_is_not_kept_out_by_somebody_elses_guesses(start: Callable[..., Flask]) -> None:
+    app = start(login_account_limit="2 per minute; 3 per day")
+    with committed(app) as make:
+        make.user(email="ada@example.com")
+    client = app.test_client()
+    right = GUESS | {"password": PASSWORD}
+    first = attempt(client, "198.51.100.7", right)
+
+    guesses = [attempt(client, f"192.0.2.{number}").status_code for number in range(4)]
+
+    assert first.status_code == 200
+    assert guesses == [401, 401, 429, 429]
+    assert attempt(client, "198.51.100.7", right).status_code == 200
+    assert attempt(client, "192.0.2.9", right).status_code == 429
+
+
+def test_right_passwords_do_not_count(start: Callable[..., Flask]) -> None:
+    app = start(login_account_limit="2 per minute")
+    with committed(app) as make:
+        make.user(email="ada@example.com")
+    client = app.test_client()
+
+    answers = [attempt(client, "192.0.2.1", GUESS | {"password": PASSWORD}).status_code for _ in range(5)]
+
+    assert answers == [200] * 5
+
+
+def test_one_password_tried_on_many_accounts_meets_a_limit(start: Callable[..., Flask]) -> None:
+    client = start(login_global_limit="4 per minute").test_client()
+
+    answers = [
+        attempt(client, f"192.0.2.{number}", GUESS | {"username": f"user{number}@example.com"}).status_code
+        for number in range(6)
+    ]
+
+    assert answers == [401] * 4 + [429] * 2
+
+
+def test_a_series_of_guesses_is_written_down_once(start: Callable[..., Flask]) -> None:
+    app = start(login_account_limit="1 per minute")
+    client = app.test_client()
+
+    for _ in range(4):
+        client.post(TOKEN, json=GUESS)
+
+    with app.app_context():
+        actions = list(db.session.scalars(text("SELECT action FROM audit_entries ORDER BY id")))
+    assert actions == ["login.refused", "login.limited"]
+
+
+def attempt(client: FlaskClient, address: str, body: dict[str, str] = GUESS) -> TestResponse:
+    return client.post(TOKEN, json=body, environ_overrides={"REMOTE_ADDR": address})
 
 
 def test_other_networks_have_limits_of_their_own(start: Callable[..., Flask]) -> None:
     client = start(login_limit="1 per minute").test_client()
 
-    def attempt(address: str) -> int:
-        return client.post(TOKEN, json=GUESS, environ_overrides={"REMOTE_ADDR": address}).status_code
+    answers = [attempt(client, f"192.0.2.{number}").status_code for number in (1, 1, 2)]
 
-    assert [attempt("192.0.2.1"), attempt("192.0.2.1"), attempt("192.0.2.2")] == [401, 429, 401]
+    assert answers == [401, 429, 401]
+
+
+def test_an_ipv6_network_has_one_limit_for_all_its_addresses(start: Callable[..., Flask]) -> None:
+    client = start(login_limit="1 per minute").test_client()
+
+    answers = [attempt(client, f"2001:db8:1:{number}").status_code for number in ("2::1", "2::2", "3::1")]
+
+    assert answers == [401, 429, 401]
 
 
 def test_nobody_gets_another_limit_by_claiming_another_address(start: Callable[..., Flask]) -> None:
