@@ -9,6 +9,9 @@ from flask import Flask
 
 import api as api_package
 from api import logs
+from api.accounts import cli as account_commands
+from api.accounts import tasks as account_tasks
+from api.accounts.routes import blp as accounts
 from api.audit import denials
 from api.audit.routes import blp as audit
 from api.auth import tokens
@@ -24,6 +27,7 @@ from api.items.routes import blp as items
 from api.jobs import tasks as housekeeping
 from api.jobs.cli import worker
 from api.locations.routes import blp as locations
+from api.mail import tasks as mail_tasks
 from api.orders.routes import blp as orders
 from api.orders.service import Currency
 from api.rest import docs, limits, problems, requests
@@ -39,7 +43,7 @@ from api.users.routes import blp as users
 if TYPE_CHECKING:
     from api.rest.smorest import Blueprint
 
-RESOURCES: tuple[Blueprint, ...] = (auth, users, items, availability, locations, stock, orders, audit)
+RESOURCES: tuple[Blueprint, ...] = (auth, accounts, users, items, availability, locations, stock, orders, audit)
 EXPOSED_HEADERS = [
     "ETag",
     "Idempotency-Replayed",
@@ -54,7 +58,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 """Names a health check on the same machine uses."""
 
 REDIS_TIMEOUTS = {"socket_connect_timeout": 0.1, "socket_timeout": 0.1}
-TASKS = (housekeeping,)
+TASKS = (housekeeping, mail_tasks, account_tasks)
 """Modules whose import declares background tasks."""
 
 COMMANDS = (worker, keys, sessions, demo, spec, stock_commands, user_commands)
@@ -115,6 +119,8 @@ def register_commands(app: Flask) -> None:
     """Register every `flask` command but `up`, which needs no application."""
     for command in COMMANDS:
         app.cli.add_command(command)
+    for command in account_commands.commands:
+        user_commands.add_command(command)
 
 
 def flask_config(settings: Settings) -> dict[str, Any]:
