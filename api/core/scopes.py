@@ -1,25 +1,53 @@
-"""Every permission there is. A role and an API key are sets of these; an operation demands one or more."""
+"""Who may do what: the permission matrix. A role and an API key are sets of scopes; an operation demands one or more.
+
+Roles are a ladder, `customer < clerk < manager < admin`: each row names the lowest rung that holds the scope.
+"""
 
 from __future__ import annotations
 
-SCOPES: dict[str, str] = {
-    "items:read": "See the catalogue and what is available",
-    "items:write": "Create and change items",
-    "locations:read": "See locations",
-    "locations:write": "Create and change locations",
-    "stock:read": "See stock levels and the ledger",
-    "stock:write": "Receive and adjust stock",
-    "orders:read": "See orders: one's own, or everybody's together with orders:all",
-    "orders:write": "Place and cancel orders",
-    "orders:all": "Act on everybody's orders, not only one's own",
-    "orders:price": "Set the price of an order line by hand",
-    "users:read": "See users",
-    "users:write": "Create, invite and change users whose role is not above one's own",
-    "account": "Manage one's own account: password, second factor, logins, API keys; never given to an API key",
-    "sessions:all": "See and end everybody's logins, not only one's own",
-    "api-keys:all": "See and revoke everybody's API keys, not only one's own",
-    "audit:read": "See the security log",
+from typing import NamedTuple
+
+LADDER = ("customer", "clerk", "manager", "admin")
+
+
+class Permission(NamedTuple):
+    """The lowest role that holds a scope, what it allows, and whether an API key can hold it too."""
+
+    lowest: str
+    allows: str
+    for_keys: bool = True
+
+
+PERMISSIONS: dict[str, Permission] = {
+    "account": Permission(
+        "customer", "Manage one's own account: password, second factor, logins, API keys", for_keys=False
+    ),
+    "items:read": Permission("customer", "See the catalogue and what is available"),
+    "orders:read": Permission("customer", "See orders: one's own, or everybody's together with orders:all"),
+    "orders:write": Permission("customer", "Place and cancel orders: one's own, or anybody's together with orders:all"),
+    "orders:all": Permission("clerk", "Act on everybody's orders, not only one's own"),
+    "locations:read": Permission("clerk", "See locations"),
+    "stock:read": Permission("clerk", "See stock levels and the ledger"),
+    "stock:write": Permission("clerk", "Receive and adjust stock"),
+    "items:write": Permission("manager", "Create and change items"),
+    "locations:write": Permission("manager", "Create and change locations"),
+    "orders:price": Permission("manager", "Set the price of an order line by hand"),
+    "users:read": Permission("manager", "See users"),
+    "users:write": Permission("manager", "Create, invite and change users whose role is not above one's own"),
+    "sessions:all": Permission("admin", "See and end everybody's logins, not only one's own"),
+    "api-keys:all": Permission("admin", "See and revoke everybody's API keys, not only one's own"),
+    "audit:read": Permission("admin", "See the security log, and how accounts can be entered"),
 }
 
-ONLY_FOR_PEOPLE = frozenset({"account"})
+SCOPES: dict[str, str] = {scope: permission.allows for scope, permission in PERMISSIONS.items()}
+
+ROLES: dict[str, frozenset[str]] = {
+    role: frozenset(
+        scope for scope, permission in PERMISSIONS.items() if LADDER.index(permission.lowest) <= LADDER.index(role)
+    )
+    for role in LADDER
+}
+"""From the least to the most; nobody gives, takes or edits a role above their own."""
+
+ONLY_FOR_PEOPLE = frozenset(scope for scope, permission in PERMISSIONS.items() if not permission.for_keys)
 """Scopes an API key cannot hold: a key must not make keys, nor change the password of its owner."""

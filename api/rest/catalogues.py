@@ -1,11 +1,12 @@
-"""The reference pages that are read off the code: docs/errors.md and docs/configuration.md."""
+"""The reference pages that are read off the code: errors, configuration and permissions."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from api.config import Settings
 from api.core.errors import DomainError
+from api.core.scopes import PERMISSIONS, ROLES
 from api.rest.messages import FIELD_CODES
 from api.rest.problems import HTTP_MESSAGES, STATUS_OF_KIND, status_of
 
@@ -30,6 +31,59 @@ sentence that names it. `flask up` sets those it can. This page is written by `f
 | variable | default | meaning |
 |---|---|---|
 """
+
+
+PERMISSIONS_HEAD = """# Who may do what
+
+A role is a set of scopes, and each role holds all that the one before it holds. An API key holds scopes of its own, at
+most those of its owner's role at the moment it is used. What belongs to somebody else is not there (404) for whoever
+may only see their own. This page is written by `flask spec` from the code.
+
+## Scopes
+
+| scope | allows | customer | clerk | manager | admin | API key |
+|---|---|---|---|---|---|---|
+"""
+
+OPERATIONS_HEAD = """
+## Operations
+
+| operation | needs | customer | clerk | manager | admin |
+|---|---|---|---|---|---|
+"""
+
+
+def render_permissions(document: dict[str, Any]) -> str:
+    """Write the permission matrix as Markdown: scopes by role, and operations by role."""
+    scopes = [
+        f"| `{scope}` | {permission.allows} | {_ticks({scope})} | {_tick(permission.for_keys)} |"
+        for scope, permission in PERMISSIONS.items()
+    ]
+    operations = [
+        f"| `{method.upper()} {path}` | {_needs(operation)} | {_ticks(_demanded(operation))} |"
+        for path, members in document["paths"].items()
+        for method, operation in members.items()
+        if method != "parameters"
+    ]
+    return PERMISSIONS_HEAD + "\n".join(scopes) + "\n" + OPERATIONS_HEAD + "\n".join(operations) + "\n"
+
+
+def _demanded(operation: dict[str, Any]) -> set[str]:
+    return {scope for kind in operation["security"] for scopes in kind.values() for scope in scopes}
+
+
+def _needs(operation: dict[str, Any]) -> str:
+    if not operation["security"]:
+        return "nothing"
+    return ", ".join(f"`{scope}`" for scope in sorted(_demanded(operation))) or "a login or an API key"
+
+
+def _ticks(scopes: set[str]) -> str:
+    return " | ".join(_tick(scopes <= held) for held in ROLES.values())
+
+
+def _tick(is_so: bool) -> str:  # noqa: FBT001  # one value, one sign
+    return "✓" if is_so else ""
 
 
 def render_settings() -> str:

@@ -8,9 +8,9 @@ import click
 from flask.cli import AppGroup
 
 from api.core.caller import Caller
+from api.core.scopes import ROLES
 from api.rest.console import Refused, parse, show, transaction
 from api.users import service
-from api.users.roles import ROLES
 from api.users.schemas import UserCreateSchema
 
 if TYPE_CHECKING:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from api.core.scopes import LADDER
 from api.rest.fields import AwareDateTime, Boolean, Email, List, SafeString, Secret, StrictInteger, StrictUUID, Text
 from api.rest.messages import OneOf
 from api.rest.schemas import PageQuerySchema, ResponseSchema, Schema, UpdateSchema, page_of
 
 ROLE = {"description": "What the account may do.", "examples": ["clerk"]}
-ROLES = ["customer", "clerk", "manager", "admin"]
 NAME = {"description": "Name shown to people.", "examples": ["Ada Lovelace"]}
 IS_ACTIVE = {"description": "Whether it may log in.", "examples": [True]}
 SECURITY = {"scope": "audit:read"}
@@ -57,7 +57,7 @@ class UserUpdateSchema(UpdateSchema):
     """What can be changed about an account."""
 
     name = SafeString(metadata=NAME)
-    role = SafeString(validate=[OneOf(ROLES)], metadata=ROLE)
+    role = SafeString(validate=[OneOf(list(LADDER))], metadata=ROLE)
     is_active = Boolean(metadata=IS_ACTIVE)
 
 
@@ -69,13 +69,13 @@ class UserCreateSchema(Schema):
     password = Secret(
         required=True, metadata={"description": "Its first password.", "examples": ["correct horse battery"]}
     )
-    role = SafeString(required=True, validate=[OneOf(ROLES)], metadata=ROLE)
+    role = SafeString(required=True, validate=[OneOf(list(LADDER))], metadata=ROLE)
 
 
 class UserQuerySchema(PageQuerySchema):
     """Which users to list."""
 
-    role = SafeString(load_default=None, validate=[OneOf(ROLES)], metadata=ROLE)
+    role = SafeString(load_default=None, validate=[OneOf(list(LADDER))], metadata=ROLE)
     is_active = Boolean(load_default=None, metadata=IS_ACTIVE)
     email = Email(load_default=None, metadata={"description": "Address.", "examples": ["ada@example.com"]})
 

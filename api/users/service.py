@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict
 
 from api.audit import service as audit
+from api.core.scopes import ONLY_FOR_PEOPLE, ROLES
 from api.events import service as events
 from api.users import passwords
 from api.users.errors import EmailTaken, LastAdmin, OwnAccount, RoleNotYours, UserNotFound
 from api.users.models import User
 from api.users.repository import UserRepository
-from api.users.roles import ROLES
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -178,14 +178,15 @@ def update(session: Session, user: User, changes: UserChanges, *, by: Caller) ->
 def check_grant(role: str, *, by: Caller) -> None:
     """Refuse to give a role, or to touch an account that has it, to whoever holds less.
 
-    Strangers give themselves the least there is, at a sign-up.
+    What counts is what the caller holds, which for an API key may be less than what its owner does. Strangers give
+    themselves the least there is, at a sign-up.
 
     Raises:
-        RoleNotYours: the role has scopes that the caller's role has not.
+        RoleNotYours: the role has scopes that the caller has not.
 
     """
-    own = {"system": ROLES["admin"], "stranger": ROLES["customer"]}.get(by.role) or scopes_of(by.role)
-    if not scopes_of(role) <= own:
+    held = ROLES["customer"] if by.role == "stranger" else by.scopes | ONLY_FOR_PEOPLE
+    if not scopes_of(role) <= held:
         raise RoleNotYours(role=role)
 
 

@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import select, text
 
 from api.audit.models import AuditEntry
+from api.core.scopes import ROLES
 from api.events.models import Event
 from api.extensions import db
-from api.users.roles import ROLES
 from tests.factories import PASSWORD
 from tests.live import at_once, committed
 from tests.rest.envelope import assert_problem

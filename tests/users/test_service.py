@@ -9,10 +9,9 @@ import pytest
 from sqlalchemy import text
 
 from api.core.caller import Caller
-from api.core.scopes import SCOPES
+from api.core.scopes import ROLES, SCOPES
 from api.users import passwords, service
 from api.users.errors import EmailTaken, UserNotFound
-from api.users.roles import ROLES
 from tests.factories import PASSWORD
 
 if TYPE_CHECKING:

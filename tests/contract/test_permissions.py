@@ -1,0 +1,276 @@
+"""The permission matrix, role by operation, for one's own things and for those of others.
+
+The operations are read from the OpenAPI document; what each row expects is written down here by hand, so that a scope
+that is changed by mistake is noticed. An operation without a row fails.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from api.auth import service as auth
+from api.core.scopes import LADDER
+from api.core.vault import Vault
+from tests.conftest import PROJECT
+from tests.factories import LIFETIMES
+from tests.rest.envelope import assert_problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from flask import Flask
+    from flask.testing import FlaskClient
+    from werkzeug.test import TestResponse
+
+    from tests.factories import Factory
+
+PUBLIC = "everybody"
+
+LOWEST_ROLE = {
+    "POST /api/v1/auth/token": PUBLIC,
+    "POST /api/v1/auth/refresh": PUBLIC,
+    "POST /api/v1/auth/sign-up": PUBLIC,
+    "POST /api/v1/auth/confirm": PUBLIC,
+    "POST /api/v1/auth/password/forgot": PUBLIC,
+    "POST /api/v1/auth/password/reset": PUBLIC,
+    "POST /api/v1/auth/email/verify": PUBLIC,
+    "GET /health": PUBLIC,
+    "GET /ready": PUBLIC,
+    "GET /.well-known/jwks.json": PUBLIC,
+    "POST /api/v1/auth/reauthenticate": "customer",
+    "POST /api/v1/auth/logout": "customer",
+    "GET /api/v1/auth/sessions": "customer",
+    "DELETE /api/v1/auth/sessions": "customer",
+    "DELETE /api/v1/auth/sessions/{session_id}": "customer",
+    "POST /api/v1/auth/password/change": "customer",
+    "POST /api/v1/auth/email/change": "customer",
+    "POST /api/v1/auth/email/verification": "customer",
+    "GET /api/v1/auth/second-factor": "customer",
+    "POST /api/v1/auth/second-factor": "customer",
+    "DELETE /api/v1/auth/second-factor": "customer",
+    "POST /api/v1/auth/second-factor/confirm": "customer",
+    "POST /api/v1/auth/second-factor/recovery-codes": "customer",
+    "POST /api/v1/auth/invitations": "manager",
+    "GET /api/v1/api-keys": "customer",
+    "POST /api/v1/api-keys": "customer",
+    "GET /api/v1/api-keys/{key_id}": "customer",
+    "DELETE /api/v1/api-keys/{key_id}": "customer",
+    "POST /api/v1/api-keys/{key_id}/rotate": "customer",
+    "GET /api/v1/users/me": "customer",
+    "PATCH /api/v1/users/me": "customer",
+    "GET /api/v1/users": "manager",
+    "POST /api/v1/users": "manager",
+    "GET /api/v1/users/{user_id}": "manager",
+    "PATCH /api/v1/users/{user_id}": "manager",
+    "GET /api/v1/items": "customer",
+    "GET /api/v1/items/{item_id}": "customer",
+    "GET /api/v1/items/{item_id}/availability": "customer",
+    "POST /api/v1/items": "manager",
+    "PATCH /api/v1/items/{item_id}": "manager",
+    "GET /api/v1/locations": "clerk",
+    "GET /api/v1/locations/{location_id}": "clerk",
+    "POST /api/v1/locations": "manager",
+    "PATCH /api/v1/locations/{location_id}": "manager",
+    "GET /api/v1/stock/levels": "clerk",
+    "GET /api/v1/stock/movements": "clerk",
+    "POST /api/v1/stock/receipts": "clerk",
+    "POST /api/v1/stock/adjustments": "clerk",
+    "GET /api/v1/orders": "customer",
+    "POST /api/v1/orders": "customer",
+    "GET /api/v1/orders/{order_id}": "customer",
+    "POST /api/v1/orders/{order_id}/cancel": "customer",
+    "GET /api/v1/audit": "admin",
+}
+
+SEES_OTHERS_FROM = {
+    "DELETE /api/v1/auth/sessions/{session_id}": "admin",
+    "GET /api/v1/api-keys/{key_id}": "admin",
+    "DELETE /api/v1/api-keys/{key_id}": "admin",
+    "POST /api/v1/api-keys/{key_id}/rotate": None,
+    "GET /api/v1/orders/{order_id}": "clerk",
+    "POST /api/v1/orders/{order_id}/cancel": "clerk",
+}
+"""Operations on one thing that belongs to somebody: the lowest role that may do it to a thing of others."""
+
+LISTS_OF_OTHERS_FROM = {
+    "GET /api/v1/auth/sessions": "admin",
+    "GET /api/v1/api-keys": "admin",
+    "GET /api/v1/orders": "clerk",
+}
+"""Lists of things that belong to somebody: the lowest role that sees those of others in them."""
+
+NOBODYS = {
+    "GET /api/v1/users/{user_id}",
+    "PATCH /api/v1/users/{user_id}",
+    "GET /api/v1/items/{item_id}",
+    "PATCH /api/v1/items/{item_id}",
+    "GET /api/v1/items/{item_id}/availability",
+    "GET /api/v1/locations/{location_id}",
+    "PATCH /api/v1/locations/{location_id}",
+}
+"""Operations on one thing that belongs to the installation: the role alone decides."""
+
+
+def operations() -> Iterator[str]:
+    document = json.loads((PROJECT / "docs" / "openapi.json").read_text("utf-8"))
+    for path, members in document["paths"].items():
+        for method in members:
+            if method != "parameters":
+                yield f"{method.upper()} {path}"
+
+
+OPERATIONS = sorted(operations())
+
+
+def test_every_operation_has_a_row() -> None:
+    assert set(OPERATIONS) == set(LOWEST_ROLE)
+
+
+def test_every_operation_on_one_thing_says_whose_it_is() -> None:
+    assert {operation for operation in OPERATIONS if "{" in operation} == set(SEES_OTHERS_FROM) | NOBODYS
+
+
+@pytest.mark.parametrize("role", LADDER)
+def test_a_role_may_do_what_its_row_says_and_nothing_else(
+    client: FlaskClient, make_headers: Callable[[str], dict[str, str]], role: str
+) -> None:
+    for operation in OPERATIONS:
+        answer = send(client, operation, make_headers(role))
+        if LOWEST_ROLE[operation] == PUBLIC or rank(role) >= rank(LOWEST_ROLE[operation]):
+            assert not is_forbidden(answer), (role, operation, answer.text)
+        else:
+            assert_problem(answer, 403, "forbidden", None)
+
+
+def test_a_stranger_may_do_what_is_public_and_nothing_else(client: FlaskClient, make: Factory) -> None:
+    make.user()
+    for operation in OPERATIONS:
+        answer = send(client, operation, {})
+        if LOWEST_ROLE[operation] == PUBLIC:
+            assert answer.get_json().get("error", {}).get("code") != "authentication_required", operation
+        else:
+            assert_problem(answer, 401, "authentication_required", None)
+
+
+@pytest.mark.parametrize("operation", sorted(SEES_OTHERS_FROM))
+@pytest.mark.parametrize("role", LADDER)
+def test_what_belongs_to_somebody_else_is_not_there(
+    client: FlaskClient, things: Things, make_headers: Callable[[str], dict[str, str]], role: str, operation: str
+) -> None:
+    mine, theirs = make_headers(role), make_headers("customer")
+
+    foreign = send(client, operation, mine, things.of(operation, theirs))
+    own = send(client, operation, mine, things.of(operation, mine))
+
+    assert own.status_code < 300, own.text
+    if may_touch_others(role, SEES_OTHERS_FROM[operation]):
+        assert foreign.status_code < 300, foreign.text
+    else:
+        assert foreign.status_code == 404, foreign.text
+        assert foreign.get_json()["error"]["code"].endswith("_not_found")
+
+
+@pytest.mark.parametrize("operation", sorted(LISTS_OF_OTHERS_FROM))
+@pytest.mark.parametrize("role", LADDER)
+def test_what_belongs_to_somebody_else_is_in_no_list(
+    client: FlaskClient, things: Things, make_headers: Callable[[str], dict[str, str]], role: str, operation: str
+) -> None:
+    mine, theirs = make_headers(role), make_headers("customer")
+    path = operation.removeprefix("GET ")
+    member = next(each for each in SEES_OTHERS_FROM if each.split(" ")[1].startswith(f"{path}/{{"))
+    my_thing, their_thing = things.of(member, mine), things.of(member, theirs)
+    query = f"?user_id={things.owner(theirs)}" if "orders" not in path else ""
+
+    plain = {row["id"] for row in client.get(path, headers=mine).get_json()["data"]}
+    filtered = {row["id"] for row in client.get(path + query, headers=mine).get_json()["data"]}
+
+    assert my_thing in plain
+    assert (their_thing in plain | filtered) == may_touch_others(role, LISTS_OF_OTHERS_FROM[operation])
+
+
+class Things:
+    """Makes things that belong to whoever has the headers, through the interface."""
+
+    def __init__(self, client: FlaskClient, make: Factory) -> None:
+        self.client, self.make = client, make
+
+    def of(self, operation: str, headers: dict[str, str]) -> str:
+        """Make one of the kind an operation is about; tells its id."""
+        kind = re.findall(r"\{(\w+)_id\}", operation)[0]
+        found: str = getattr(self, f"_{kind}")(headers)
+        return found
+
+    def owner(self, headers: dict[str, str]) -> str:
+        """Tell whose headers these are."""
+        return str(self.client.get("/api/v1/users/me", headers=headers).get_json()["id"])
+
+    def _session(self, headers: dict[str, str]) -> str:
+        user_id = UUID(self.owner(headers))
+        login = auth.open_session(
+            self.make.session, user_id, lifetimes=LIFETIMES, vault=Vault("unused"), by=self.make.by
+        )
+        return str(login.session_id)
+
+    def _key(self, headers: dict[str, str]) -> str:
+        body = {"name": "till", "scopes": ["items:read"]}
+        answer = self.client.post("/api/v1/api-keys", json=body, headers=headers)
+        return str(answer.get_json()["id"])
+
+    def _order(self, headers: dict[str, str]) -> str:
+        item = self.make.item(stock=5)
+        body = {"lines": [{"item_id": str(item.id), "quantity": 1}]}
+        return str(self.client.post("/api/v1/orders", json=body, headers=headers).get_json()["id"])
+
+
+def send(client: FlaskClient, operation: str, headers: dict[str, str], thing: str | None = None) -> TestResponse:
+    """Send a request that gets past the door if its sender may, however little sense it makes behind it."""
+    method, path = operation.split(" ")
+    path = re.sub(r"\{\w+\}", thing or str(uuid4()), path)
+    body = {"json": {}} if method in {"POST", "PATCH"} else {}
+    return client.open(path, method=method, headers=headers | {"If-Match": '"1"'}, **body)
+
+
+def is_forbidden(answer: TestResponse) -> bool:
+    """Tell whether the sender's role was the reason of a refusal."""
+    body: Any = answer.get_json(silent=True)
+    code = (body or {}).get("error", {}).get("code")
+    return (answer.status_code == 401 and code != "credentials_invalid") or code == "forbidden"
+
+
+def rank(role: str) -> int:
+    return LADDER.index(role)
+
+
+def may_touch_others(role: str, lowest: str | None) -> bool:
+    return lowest is not None and rank(role) >= rank(lowest)
+
+
+@pytest.fixture
+def things(client: FlaskClient, make: Factory) -> Things:
+    """What belongs to somebody."""
+    return Things(client, make)
+
+
+@pytest.fixture
+def make_headers(make: Factory) -> Callable[[str], dict[str, str]]:
+    """Log people of a role in: the same person of each role, anew each time, for a request may log out."""
+    people: dict[str, Any] = {}
+
+    def log_in(role: str) -> dict[str, str]:
+        if role not in people or role == "customer":
+            people[role] = make.user(role=role)
+        return make.headers(user=people[role])
+
+    return log_in
+
+
+@pytest.fixture(autouse=True)
+def _many_attempts(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no limit come between a request and the question who may send it."""
+    settings = app.extensions["stockroom"]
+    monkeypatch.setitem(app.extensions, "stockroom", settings.model_copy(update={"login_limit": "10000 per minute"}))
