@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help up test lint types migrate spec bench check browser cov format
+.PHONY: help up test lint types migrate spec bench check browser provider cov format
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -7,7 +7,7 @@ help: ## Show this list
 up: ## Start everything: embedded servers, migrations, API and worker
 	uv run flask up
 
-test: ## Run the tests, all but the browser's
+test: ## Run the tests, all but the browser's and the provider's
 	uv run pytest
 
 lint: ## Check style, formatting and import contracts
@@ -34,6 +34,9 @@ check: lint types ## Run every check that is not a test, as CI does
 
 browser: ## Run the tests that drive Chromium
 	uv run pytest -m browser
+
+provider: ## Run the tests that ask a real OpenID provider (needs Node and npm)
+	uv run pytest -m provider
 
 cov: ## Run the tests and demand 95 % branch coverage
 	uv run pytest --cov

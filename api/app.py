@@ -28,6 +28,7 @@ from api.jobs import tasks as housekeeping
 from api.jobs.cli import worker
 from api.locations.routes import blp as locations
 from api.mail import tasks as mail_tasks
+from api.oidc import tokens as provider_tokens
 from api.orders.routes import blp as orders
 from api.orders.service import Currency
 from api.rest import docs, limits, problems, requests
@@ -92,6 +93,7 @@ def bind_extensions(app: Flask, settings: Settings) -> None:
     """Bind every extension to the application."""
     db.init_app(app)
     migrate.init_app(app, db)
+    provider_tokens.init_app(app, settings)
     tokens.init_app(app, settings)
     limiter.init_app(app)
     cors.init_app(app, origins=list(settings.cors_origins), expose_headers=EXPOSED_HEADERS, max_age=600)

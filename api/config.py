@@ -14,6 +14,8 @@ from limits import parse_many
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from api.core.scopes import LADDER
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -71,7 +73,7 @@ def _plain_origins(values: tuple[str, ...]) -> tuple[str, ...]:
 
 def _role_names(values: tuple[str, ...]) -> tuple[str, ...]:
     for value in values:
-        if value.partition("=")[2] not in {"customer", "clerk", "manager", "admin"}:
+        if value.partition("=")[2] not in LADDER:
             message = f"{value!r} does not give a role, as in warehouse=clerk"
             raise ValueError(message)
     return values
@@ -244,6 +246,9 @@ class Settings(BaseSettings):
     def _provider_has_its_audience(self) -> Self:
         if self.oidc_issuer and not self.oidc_audience:
             message = "OIDC_AUDIENCE must be set with OIDC_ISSUER: a token made for another service is no key to this"
+            raise ValueError(message)
+        if self.oidc_issuer == self.jwt_issuer:
+            message = "OIDC_ISSUER must differ from JWT_ISSUER: by its issuer a token is told from our own"
             raise ValueError(message)
         return self
 
