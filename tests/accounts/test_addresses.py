@@ -103,13 +103,16 @@ def test_the_last_change_counts(client: FlaskClient, make: Factory, mailbox: Mai
     assert verify(client, second).status_code == 204
 
 
-def test_what_lies_in_the_old_mailbox_is_void(client: FlaskClient, make: Factory, mailbox: Mailbox) -> None:
+def test_what_lies_in_the_old_mailbox_is_void_even_when_it_is_used_again(
+    client: FlaskClient, make: Factory, mailbox: Mailbox, session: Session
+) -> None:
     user = make.user(email=ADA)
     client.post(FORGOT, json={"email": ADA})
     old = mailbox.only().token
     change(client, make.headers(user=user))
 
     verify(client, by_address(mailbox)[NEW].token)
+    session.execute(text("UPDATE users SET email = :old"), {"old": ADA})
 
     refused = client.post(RESET, json={"token": old, "password": "seven unrelated umbrellas"})
     assert_problem(refused, 400, "reset_token_invalid")
