@@ -2,7 +2,15 @@
 
 **Authentication.** `POST /api/v1/auth/token` takes a username (an e-mail address) and a password and gives an access
 token for ten minutes: `Authorization: Bearer TOKEN`. `POST /api/v1/auth/refresh` exchanges the refresh token, which is
-good once, for the next pair. A role is a set of scopes; every operation below names the scopes it needs.
+good once, for the next pair; repeated within half a minute, because an answer was lost, it gives the same pair again.
+Programs use an API key in the same header (`POST /api/v1/api-keys`). A role is a set of scopes, and so is a key; every
+operation below names the scopes it needs. A login that is ended, an account that is closed or has a new role: all of
+that counts at the very next request. Sensitive changes want a login of the last quarter of an hour, or a confirmation
+(`POST /api/v1/auth/reauthenticate`).
+
+**Limits.** Requests are counted per account and per network (IPv6: /64); `RateLimit-Policy` names the limits,
+`RateLimit` what is left (`r`) and when it starts anew (`t`, seconds). Beyond them the answer is 429 `rate_limited` with
+`Retry-After`. Logins and everything else under `/auth` that looks at a secret or sends a mail has narrower ones.
 
 **Errors.** Every failure has one form: `{"error": {"code", "message", "field", "details", "request_id"}}`. Decide on
 `code`, which is stable; show `message` to people; `details` lists every problem, not only the first; `field` says

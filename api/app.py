@@ -12,6 +12,9 @@ from api import logs
 from api.accounts import cli as account_commands
 from api.accounts import tasks as account_tasks
 from api.accounts.routes import blp as accounts
+from api.api_keys import tokens as api_key_tokens
+from api.api_keys.cli import api_keys as api_key_commands
+from api.api_keys.routes import blp as api_keys
 from api.audit import denials
 from api.audit.routes import blp as audit
 from api.auth import tokens
@@ -35,6 +38,8 @@ from api.rest import docs, limits, problems, requests
 from api.rest.cli import spec
 from api.rest.smorest import Api
 from api.rest.strict_json import StrictJSONProvider
+from api.second_factor.cli import second_factor_off
+from api.second_factor.routes import blp as second_factor
 from api.stock.cli import stock as stock_commands
 from api.stock.routes import availability_blp as availability
 from api.stock.routes import blp as stock
@@ -44,7 +49,19 @@ from api.users.routes import blp as users
 if TYPE_CHECKING:
     from api.rest.smorest import Blueprint
 
-RESOURCES: tuple[Blueprint, ...] = (auth, accounts, users, items, availability, locations, stock, orders, audit)
+RESOURCES: tuple[Blueprint, ...] = (
+    auth,
+    second_factor,
+    accounts,
+    api_keys,
+    users,
+    items,
+    availability,
+    locations,
+    stock,
+    orders,
+    audit,
+)
 EXPOSED_HEADERS = [
     "ETag",
     "Idempotency-Replayed",
@@ -58,11 +75,11 @@ EXPOSED_HEADERS = [
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 """Names a health check on the same machine uses."""
 
-REDIS_TIMEOUTS = {"socket_connect_timeout": 0.1, "socket_timeout": 0.1}
+REDIS_TIMEOUTS = {"socket_connect_timeout": 0.15, "socket_timeout": 0.15}
 TASKS = (housekeeping, mail_tasks, account_tasks)
 """Modules whose import declares background tasks."""
 
-COMMANDS = (worker, keys, sessions, demo, spec, stock_commands, user_commands)
+COMMANDS = (worker, keys, sessions, api_key_commands, demo, spec, stock_commands, user_commands)
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -93,6 +110,7 @@ def bind_extensions(app: Flask, settings: Settings) -> None:
     """Bind every extension to the application."""
     db.init_app(app)
     migrate.init_app(app, db)
+    api_key_tokens.init_app(app)
     provider_tokens.init_app(app, settings)
     tokens.init_app(app, settings)
     limiter.init_app(app)
@@ -121,7 +139,7 @@ def register_commands(app: Flask) -> None:
     """Register every `flask` command but `up`, which needs no application."""
     for command in COMMANDS:
         app.cli.add_command(command)
-    for command in account_commands.commands:
+    for command in (*account_commands.commands, second_factor_off):
         user_commands.add_command(command)
 
 

@@ -29,6 +29,9 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}")
 
 
+_API_KEY = re.compile(r"sr_[a-z2-7]{12}_[\w-]+")
+
+
 def configure(settings: Settings) -> None:
     """Send structlog's and the standard library's records through one pipeline to standard error."""
     shared: list[Processor] = [
@@ -87,6 +90,7 @@ def make_visible(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
 
 def _clean(value: object) -> object:
     if isinstance(value, str):
+        value = _API_KEY.sub(REDACTED, value)
         return _BEARER.sub(rf"\1 {REDACTED}", _URL_PASSWORD.sub(rf"\g<scheme>:{REDACTED}@", value))
     if isinstance(value, dict):
         return redact(None, "", value)

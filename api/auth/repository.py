@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import case, column, func, or_, select, table, update
+from sqlalchemy import Integer, Uuid, bindparam, case, column, func, or_, select, table, update
 
 from api.auth.models import AuthSession
 from api.core.orm import Repository
@@ -23,12 +23,6 @@ users = table("users", column("id"), column("email"), column("role"), column("is
 
 IS_LIVE = (AuthSession.ended_at.is_(None), AuthSession.expires_at > func.now())
 
-_LIVE_CALLER = (
-    select(users.c.id, users.c.role)
-    .join_from(users, AuthSession.__table__, AuthSession.user_id == users.c.id)
-    .where(users.c.is_active, *IS_LIVE)
-)
-
 
 class SessionRepository(Repository[AuthSession]):
     """Logins by id."""
@@ -37,9 +31,8 @@ class SessionRepository(Repository[AuthSession]):
 
     def live_caller(self, *, user_id: UUID, session_id: UUID, fresh_seconds: int) -> AnyRow | None:
         """Find the user behind a login that is still good: one indexed read."""
-        is_fresh = (AuthSession.authenticated_at > _ago(fresh_seconds)).label("is_fresh")
-        query = _LIVE_CALLER.add_columns(is_fresh).where(AuthSession.id == session_id, users.c.id == user_id)
-        return self.session.execute(query).one_or_none()
+        facts = {"user_id": user_id, "session_id": session_id, "fresh_seconds": fresh_seconds}
+        return self.session.execute(_LIVE_CALLER, facts).one_or_none()
 
     def seed(self, session_id: UUID) -> bytes | None:
         """Tell what the refresh tokens of a login are made from."""
@@ -125,9 +118,22 @@ class SessionRepository(Repository[AuthSession]):
         return self.session.execute(select(func.now() + _interval(seconds))).scalar_one()
 
 
-def _interval(seconds: int) -> ColumnElement[object]:
+def _interval(seconds: int | ColumnElement[int]) -> ColumnElement[object]:
     return func.make_interval(0, 0, 0, 0, 0, 0, seconds)
 
 
-def _ago(seconds: int) -> ColumnElement[datetime]:
+def _ago(seconds: int | ColumnElement[int]) -> ColumnElement[datetime]:
     return func.now() - _interval(seconds)
+
+
+_LIVE_CALLER = (
+    select(
+        users.c.id,
+        users.c.role,
+        (AuthSession.authenticated_at > _ago(bindparam("fresh_seconds", type_=Integer))).label("is_fresh"),
+    )
+    .join_from(users, AuthSession.__table__, AuthSession.user_id == users.c.id)
+    .where(users.c.is_active, *IS_LIVE)
+    .where(AuthSession.id == bindparam("session_id", type_=Uuid), users.c.id == bindparam("user_id", type_=Uuid))
+)
+"""Built once: it is sent with every request of every caller."""

@@ -212,7 +212,7 @@ def _check_credentials(
     if second_factor.is_on(session, user_id):
         if otp is None:
             raise OtpRequired
-        if not second_factor.verify(session, user_id, otp=otp, vault=vault):
+        if not second_factor.verify(session, user_id, otp=otp, vault=vault, by=by):
             audit.record_refusal(session, "login.refused", by=by, subject_id=user_id, email=email, reason="otp")
             raise OtpInvalid
     return user_id

@@ -16,6 +16,7 @@ from flask import current_app
 
 from api.audit import service as audit
 from api.auth import service
+from api.auth.errors import OtpRequired
 from api.rest import caller, limits
 
 if TYPE_CHECKING:
@@ -48,7 +49,11 @@ def attempt(session: Session, email: str | None) -> Iterator[None]:
     except limits.RateLimited:
         _record_once(session, email, network)
         raise
-    yield
+    try:
+        yield
+    except OtpRequired:  # the password was right
+        limits.give_back(ACCOUNT, settings.login_account_limit, key)
+        raise
     limits.give_back(ACCOUNT, settings.login_account_limit, key)
 
 

@@ -35,6 +35,11 @@ type View = Callable[..., Any]
 
 OAUTH2 = "OAuth2"
 BEARER = "Bearer"
+BEARER_SCHEME = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "An access token of POST /api/v1/auth/token, or an API key.",
+}
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -52,7 +57,7 @@ class Api(flask_smorest.Api):  # type: ignore[misc]  # flask-smorest is untyped
         flows = {"password": {"tokenUrl": token_url, "scopes": SCOPES}}
         self.spec.components.security_scheme(OAUTH2, {"type": "oauth2", "flows": flows})
         self.spec.components.parameter("IDEMPOTENCY_KEY", "header", IDEMPOTENCY_KEY | {"name": idempotency.HEADER})
-        self.spec.components.security_scheme(BEARER, {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
+        self.spec.components.security_scheme(BEARER, BEARER_SCHEME)
 
     def mount(self, blp: Blueprint, *, version: str = "v1") -> None:
         """Register a blueprint under `/api/{version}`; another version can be mounted beside it."""
@@ -124,7 +129,25 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # the same
     @staticmethod
     def strictly_limited(view: View) -> View:
         """Limit how often one network may call a view that looks at secrets or sends mail: LOGIN_LIMIT."""
-        return _mark(limiter.limit(_login_limit)(view), limited=True)
+
+        @limiter.limit(_login_limit)
+        @wraps(view)
+        def take_slot() -> None:
+            """Count this request; flask-limiter raises when there were too many."""
+
+        def guard(inner: Callable[[], Any]) -> Any:
+            try:
+                take_slot()
+            except limiter.storage.base_exceptions:  # Valkey failed for several threads at once: by now it is known
+                take_slot()
+            return inner()
+
+        return _around(guard, limited=True)(view)
+
+    @staticmethod
+    def shows_a_secret(view: View) -> View:
+        """Mark a view that answers with a secret, shown this once: it takes no Idempotency-Key, which would keep it."""
+        return _mark(view, shows_secret=True)
 
     @staticmethod
     def idempotent(view: View) -> View:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, func, insert, or_, select, update
+from sqlalchemy.dialects.postgresql import insert as insert_or_update
 
 from api.core.orm import Repository
 from api.second_factor.models import RecoveryCode, SecondFactor
@@ -25,6 +26,23 @@ class SecondFactorRepository(Repository[SecondFactor]):
         return self.exists(
             select(SecondFactor.user_id).where(SecondFactor.user_id == user_id, SecondFactor.confirmed_at.is_not(None))
         )
+
+    def begin(self, user_id: UUID, secret: bytes) -> bool:
+        """Keep a secret in the place of one that was not confirmed; False when there is one that was."""
+        fresh = {"secret": secret, "last_step": None, "created_at": func.now(), "updated_at": func.now()}
+        begun = self.session.scalar(
+            insert_or_update(SecondFactor)
+            .values(user_id=user_id, secret=secret)
+            .on_conflict_do_update(index_elements=["user_id"], set_=fresh, where=SecondFactor.confirmed_at.is_(None))
+            .returning(SecondFactor.user_id)
+            .execution_options(synchronize_session=False)
+        )
+        return begun is not None
+
+    def lock(self, user_id: UUID) -> SecondFactor | None:
+        """Find a factor as it is now, and let nobody else change it or its codes until the transaction ends."""
+        query = select(SecondFactor).where(SecondFactor.user_id == user_id)
+        return self.one(query.with_for_update().execution_options(populate_existing=True))
 
     def use_step(self, user_id: UUID, step: int) -> bool:
         """Note that the code of a step was used; False when it, or a later one, was before."""
@@ -60,13 +78,11 @@ class SecondFactorRepository(Repository[SecondFactor]):
         query = select(func.count()).where(RecoveryCode.user_id == user_id, RecoveryCode.used_at.is_(None))
         return self.session.execute(query).scalar_one()
 
-    def remove(self, user_id: UUID) -> bool:
-        """Forget a second factor with its codes; False when there was none."""
-        self.replace_codes(user_id, ())
-        gone = self.session.scalar(
-            delete(SecondFactor).where(SecondFactor.user_id == user_id).returning(SecondFactor.user_id)
-        )
-        return gone is not None
+    def remove(self, factor: SecondFactor) -> None:
+        """Forget a factor that is locked, with its codes."""
+        self.replace_codes(factor.user_id, ())
+        self.session.delete(factor)
+        self.session.flush()
 
     def now(self) -> datetime:
         """Tell the time, by the database's clock."""

@@ -8,13 +8,14 @@ from base64 import b32encode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import structlog
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.twofactor import InvalidToken
 from cryptography.hazmat.primitives.twofactor.totp import TOTP
 
 from api.audit import service as audit
+from api.core.vault import UnsealableError
 from api.second_factor.errors import CodeWrong, SecondFactorOff, SecondFactorOn
-from api.second_factor.models import SecondFactor
 from api.second_factor.repository import SecondFactorRepository
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
     from api.core.caller import Caller
     from api.core.vault import Vault
+    from api.second_factor.models import SecondFactor
+
+log = structlog.get_logger(__name__)
 
 SECRET_BYTES = 20
 DIGITS = 6
@@ -43,6 +47,20 @@ class Enrolment:
     uri: str
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Whether logins ask for a code, and how many recovery codes are left."""
+
+    is_on: bool
+    recovery_codes_left: int
+
+
+def standing(session: Session, user_id: UUID) -> Standing:
+    """Tell where an account stands."""
+    factors = SecondFactorRepository(session)
+    return Standing(factors.is_on(user_id), factors.codes_left(user_id))
+
+
 def begin(session: Session, user_id: UUID, *, label: str, vault: Vault) -> Enrolment:
     """Make a secret for an authenticator; the factor is on only after `confirm`.
 
@@ -51,11 +69,9 @@ def begin(session: Session, user_id: UUID, *, label: str, vault: Vault) -> Enrol
 
     """
     factors = SecondFactorRepository(session)
-    if factors.is_on(user_id):
-        raise SecondFactorOn
-    factors.remove(user_id)
     secret = secrets.token_bytes(SECRET_BYTES)
-    factors.add(SecondFactor(user_id=user_id, secret=vault.encrypt(secret)))
+    if not factors.begin(user_id, vault.encrypt(secret)):
+        raise SecondFactorOn
     uri = _totp(secret).get_provisioning_uri(label, "Stockroom")
     return Enrolment(b32encode(secret).decode().rstrip("="), uri)
 
@@ -69,7 +85,7 @@ def confirm(session: Session, user_id: UUID, *, otp: str, vault: Vault, by: Call
 
     """
     factors = SecondFactorRepository(session)
-    factor = factors.get(user_id)
+    factor = factors.lock(user_id)
     if factor is None:
         raise SecondFactorOff
     if factor.confirmed_at is not None:
@@ -89,7 +105,8 @@ def renew_codes(session: Session, user_id: UUID, *, by: Caller) -> list[str]:
         SecondFactorOff: there is no factor they could stand in for.
 
     """
-    if not is_on(session, user_id):
+    factor = SecondFactorRepository(session).lock(user_id)
+    if factor is None or factor.confirmed_at is None:
         raise SecondFactorOff
     audit.record(session, "recovery_codes.renewed", by=by, subject_id=user_id)
     return _new_codes(session, user_id)
@@ -102,8 +119,11 @@ def switch_off(session: Session, user_id: UUID, *, by: Caller) -> None:
         SecondFactorOff: there is none.
 
     """
-    if not SecondFactorRepository(session).remove(user_id):
+    factors = SecondFactorRepository(session)
+    factor = factors.lock(user_id)
+    if factor is None or factor.confirmed_at is None:
         raise SecondFactorOff
+    factors.remove(factor)
     audit.record(session, "second_factor.disabled", by=by, subject_id=user_id)
 
 
@@ -112,12 +132,7 @@ def is_on(session: Session, user_id: UUID) -> bool:
     return SecondFactorRepository(session).is_on(user_id)
 
 
-def codes_left(session: Session, user_id: UUID) -> int:
-    """Count the recovery codes an account can still use."""
-    return SecondFactorRepository(session).codes_left(user_id)
-
-
-def verify(session: Session, user_id: UUID, *, otp: str, vault: Vault) -> bool:
+def verify(session: Session, user_id: UUID, *, otp: str, vault: Vault, by: Caller) -> bool:
     """Tell whether a code is the authenticator's present one, or a recovery code; each is good once."""
     factors = SecondFactorRepository(session)
     factor = factors.get(user_id)
@@ -125,12 +140,21 @@ def verify(session: Session, user_id: UUID, *, otp: str, vault: Vault) -> bool:
         return False
     if _use_otp(session, factor, otp=otp, vault=vault):
         return True
-    return factors.use_code(user_id, _code_hash(otp))
+    if not factors.use_code(user_id, _code_hash(otp)):
+        return False
+    left = factors.codes_left(user_id)
+    audit.record(session, "recovery_code.used", by=by, actor_id=user_id, subject_id=user_id, left=left)
+    return True
 
 
 def _use_otp(session: Session, factor: SecondFactor, *, otp: str, vault: Vault) -> bool:
     factors = SecondFactorRepository(session)
-    totp, present = _totp(vault.decrypt(factor.secret)), int(factors.now().timestamp()) // STEP_SECONDS
+    try:
+        secret = vault.decrypt(factor.secret)
+    except UnsealableError:
+        log.exception("second_factor_unreadable", user_id=str(factor.user_id))  # SECRET_KEY is another than it was
+        return False
+    totp, present = _totp(secret), int(factors.now().timestamp()) // STEP_SECONDS
     for step in (present + around for around in STEPS_AROUND):
         try:
             totp.verify(otp.encode(), step * STEP_SECONDS)

@@ -231,15 +231,15 @@ def send(client: FlaskClient, operation: str, headers: dict[str, str], thing: st
     """Send a request that gets past the door if its sender may, however little sense it makes behind it."""
     method, path = operation.split(" ")
     path = re.sub(r"\{\w+\}", thing or str(uuid4()), path)
-    body = {"json": {}} if method in {"POST", "PATCH"} else {}
-    return client.open(path, method=method, headers=headers | {"If-Match": '"1"'}, **body)
+    body: dict[str, Any] | None = {} if method in {"POST", "PATCH"} else None
+    return client.open(path, method=method, headers=headers | {"If-Match": '"1"'}, json=body)
 
 
 def is_forbidden(answer: TestResponse) -> bool:
     """Tell whether the sender's role was the reason of a refusal."""
-    body: Any = answer.get_json(silent=True)
-    code = (body or {}).get("error", {}).get("code")
-    return (answer.status_code == 401 and code != "credentials_invalid") or code == "forbidden"
+    body: Any = answer.get_json() if answer.is_json and answer.data else {}
+    code = body.get("error", {}).get("code")
+    return bool((answer.status_code == 401 and code != "credentials_invalid") or code == "forbidden")
 
 
 def rank(role: str) -> int:

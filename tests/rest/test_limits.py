@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import pytest
 from limits import parse
-from limits.storage import storage_from_string
+from limits.storage import RedisStorage
 
 from api.embedded import Valkey
 from api.rest.limits import Counters
@@ -138,7 +138,7 @@ def test_what_a_shorter_window_refuses_does_not_use_up_a_longer_one(start: Calla
 
 @pytest.mark.parametrize("amount", [7, 99, 250, 1000])
 def test_however_many_processes_and_threads_there_are_no_slot_is_given_twice(valkey: Valkey, amount: int) -> None:
-    processes = [Counters(storage_from_string(valkey.url)) for _ in range(2)]
+    processes = [Counters(RedisStorage(valkey.url)) for _ in range(2)]
     limit, key = parse(f"{amount} per hour"), str(uuid4())
 
     def taker(number: int) -> int:
@@ -152,7 +152,7 @@ def test_however_many_processes_and_threads_there_are_no_slot_is_given_twice(val
 
 
 def test_most_requests_cost_no_round_trip(valkey: Valkey) -> None:
-    storage = storage_from_string(valkey.url)
+    storage = RedisStorage(valkey.url)
     counters, limit = Counters(storage), parse("10000 per hour")
 
     standings = [counters.take("test", limit, "ada") for _ in range(150)]
@@ -162,7 +162,7 @@ def test_most_requests_cost_no_round_trip(valkey: Valkey) -> None:
 
 
 def test_a_slot_that_is_given_back_can_be_taken_again(valkey: Valkey) -> None:
-    counters, limit, key = Counters(storage_from_string(valkey.url)), parse("1 per hour"), str(uuid4())
+    counters, limit, key = Counters(RedisStorage(valkey.url)), parse("1 per hour"), str(uuid4())
 
     first = counters.take("test", limit, key)
     counters.give_back("test", limit, key)
@@ -173,7 +173,7 @@ def test_a_slot_that_is_given_back_can_be_taken_again(valkey: Valkey) -> None:
 
 @pytest.mark.parametrize("how", ["killed", "frozen"])
 def test_without_valkey_each_process_counts_alone_and_nobody_waits(own_valkey: Valkey, how: str) -> None:
-    counters = Counters(storage_from_string(own_valkey.url, **TIMEOUTS))
+    counters = Counters(RedisStorage(own_valkey.url, **TIMEOUTS))
     limit = parse("3 per hour")
     counters.take("test", limit, "ada")
 
@@ -187,7 +187,7 @@ def test_without_valkey_each_process_counts_alone_and_nobody_waits(own_valkey: V
 
 def test_when_valkey_is_back_all_count_together_again(own_valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("api.rest.limits.MUTED_SECONDS", 0.0)
-    counters = Counters(storage_from_string(own_valkey.url, **TIMEOUTS))
+    counters = Counters(RedisStorage(own_valkey.url, **TIMEOUTS))
     limit = parse("3 per hour")
     counters.take("test", limit, "ada")
     disturb(own_valkey, "frozen")
@@ -228,4 +228,4 @@ def own_valkey(tmp_path: Path) -> Iterator[Valkey]:
 @pytest.fixture(autouse=True)
 def _counters_of_this_test_only(valkey: Valkey) -> None:
     """Forget what tests before have counted in the shared Valkey."""
-    storage_from_string(valkey.url).reset()
+    RedisStorage(valkey.url).reset()

@@ -1,0 +1,1 @@
+"""API keys: what programs show instead of logging in."""
