@@ -31,7 +31,7 @@ ME, ITEMS, NOWHERE = "/api/v1/users/me", "/api/v1/items", "/api/v1/nothing/here"
 TIMEOUTS: dict[str, Any] = {"socket_connect_timeout": 0.1, "socket_timeout": 0.1}
 
 
-def ask(app: Flask, path: str = ITEMS, *, address: str = "192.0.2.1", **options: object) -> TestResponse:
+def ask(app: Flask, path: str = ITEMS, *, address: str = "192.0.2.1", **options: Any) -> TestResponse:
     """Send a request from an address."""
     return app.test_client().open(path, environ_overrides={"REMOTE_ADDR": address}, **options)
 
