@@ -14,21 +14,21 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 
-@background(attempts=5)
+@background(retries=5)
 def answer_sign_up(session: Session, *, email: str, name: str) -> None:
     """Send the mail that a sign-up leads to."""
     seconds = current_app.extensions["stockroom"].invitation_seconds
     service.answer_sign_up(session, email=email, name=name, seconds=seconds)
 
 
-@background(attempts=5)
+@background(retries=5)
 def answer_forgotten_password(session: Session, *, email: str) -> None:
     """Send the mail that sets a new password, if there is an account."""
     seconds = current_app.extensions["stockroom"].reset_seconds
     service.answer_forgotten_password(session, email=email, seconds=seconds)
 
 
-@background(attempts=5)
+@background(retries=5)
 def answer_email_change(session: Session, *, user_id: str, email: str) -> None:
     """Send the mails that a change of address leads to."""
     service.answer_email_change(session, user_id=UUID(user_id), email=email)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from api.core.orm import AnyRow
 
-users = table("users", column("id"), column("email"), column("role"), column("is_active"))
+users = table("users", column("id"), column("email"), column("role"), column("is_active"), column("logins_since"))
 """Read here, and only read, so that caller and login cost one statement on every request."""
 
 IS_LIVE = (AuthSession.ended_at.is_(None), AuthSession.expires_at > func.now())
@@ -134,6 +134,7 @@ _LIVE_CALLER = (
     )
     .join_from(users, AuthSession.__table__, AuthSession.user_id == users.c.id)
     .where(users.c.is_active, *IS_LIVE)
+    .where(or_(users.c.logins_since.is_(None), AuthSession.created_at > users.c.logins_since))
     .where(AuthSession.id == bindparam("session_id", type_=Uuid), users.c.id == bindparam("user_id", type_=Uuid))
 )
 """Built once: it is sent with every request of every caller."""

@@ -38,11 +38,11 @@ def periodic(cron: str) -> Callable[[Work], Task]:
     return decorator
 
 
-def background(*, attempts: int, first_wait: int = 5) -> Callable[[Task], Task]:
+def background(*, retries: int, wait: int = 5) -> Callable[[Task], Task]:
     """Declare work that `jobs.service.defer` enqueues under the function's name.
 
     It gets a session, whose transaction ends well when it does, and what it was deferred with. When it fails it is done
-    again, up to `attempts` times in all, after `first_wait` seconds, then twice as long, and so on.
+    again, up to `retries` times: after `wait` seconds, then `wait` squared, `wait` cubed, and so on.
     """
 
     def decorator(work: Task) -> Task:
@@ -51,7 +51,7 @@ def background(*, attempts: int, first_wait: int = 5) -> Callable[[Task], Task]:
             with tasks.flask_app.app_context(), db.session.begin():  # type: ignore[attr-defined]  # set by queue_app
                 work(db.session(), **args)
 
-        retry = procrastinate.RetryStrategy(max_attempts=attempts, exponential_wait=first_wait)
+        retry = procrastinate.RetryStrategy(max_attempts=retries, exponential_wait=wait)
         return tasks.task(name=work.__name__, retry=retry)(run)
 
     return decorator

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 
-@background(attempts=8, first_wait=3)
+@background(retries=8, wait=3)
 def send_mail(_: Session, *, template: str, to: str, facts: dict[str, Any]) -> None:
     """Write a mail and hand it to the mail server; without one, show it to whoever develops."""
     settings: Settings = current_app.extensions["stockroom"]

@@ -14,7 +14,8 @@ class User(Identified, Versioned, Timestamped, Base):
     """An account.
 
     `email` is kept in canonical form. It is absent where an identity provider tells none, or one that another account
-    has; `password_hash`, which is argon2id, is absent where somebody else knows the password.
+    has; `password_hash`, which is argon2id, is absent where somebody else knows the password. Logins from before
+    `logins_since`, when the account was closed, stay over when it is opened again.
     """
 
     __tablename__ = "users"
@@ -30,3 +31,4 @@ class User(Identified, Versioned, Timestamped, Base):
     is_active: Mapped[bool] = mapped_column(default=True, server_default="true")
     email_verified_at: Mapped[datetime | None]
     password_changed_at: Mapped[datetime | None]
+    logins_since: Mapped[datetime | None]

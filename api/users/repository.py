@@ -24,6 +24,14 @@ class UserRepository(Repository[User]):
         """Find the account with a canonical address."""
         return self.one(select(User).where(User.email == email))
 
+    def holds_still(self, user: User) -> bool:
+        """Tell whether an account is open and its password still the one that was read, and keep it so until the end.
+
+        Reading and hashing take a while; a login must not slip in behind a new password or a closure.
+        """
+        query = select(User.id).where(User.id == user.id, User.password_hash == user.password_hash, User.is_active)
+        return self.session.scalar(query.with_for_update(read=True)) is not None
+
     def has_admin(self) -> bool:
         """Tell whether anybody can administer the installation."""
         return self.exists(select(User.id).where(User.role == "admin", User.is_active))

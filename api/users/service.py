@@ -167,8 +167,11 @@ def update(session: Session, user: User, changes: UserChanges, *, by: Caller) ->
         if user.id == by.user_id and by.role != "admin":
             raise OwnAccount
         _keep_an_admin(session, user, changes)
+    now = UserRepository(session).now()
     for name, value in changed.items():
         setattr(user, name, value)
+    if changed.get("is_active") is False:
+        user.logins_since = now
     session.flush()
     events.record(session, "user.updated", user.id, {"changed": sorted(changed)}, by=by)
     was = {name: before[name] for name in changed}  # type: ignore[literal-required]  # the same names
@@ -232,9 +235,10 @@ def verify_password(session: Session, *, email: str, password: str) -> User | No
 
     A hash made with other parameters than today's is renewed on the way.
     """
-    user = UserRepository(session).by_email(email)
+    users = UserRepository(session)
+    user = users.by_email(email)
     is_right, renewed = passwords.verify(password, user.password_hash if user else None)
-    if user is None or not is_right or not user.is_active:
+    if user is None or not is_right or not users.holds_still(user):
         return None
     if renewed is not None:
         user.password_hash = renewed

@@ -34,6 +34,7 @@ def upgrade() -> None:
     op.alter_column("users", "password_hash", existing_type=sa.Text(), nullable=True)
     op.add_column("users", sa.Column("email_verified_at", MOMENT, nullable=True))
     op.add_column("users", sa.Column("password_changed_at", MOMENT, nullable=True))
+    op.add_column("users", sa.Column("logins_since", MOMENT, nullable=True))
 
     op.execute("DELETE FROM auth_sessions")
     op.drop_column("auth_sessions", "refresh_hash")
@@ -158,6 +159,7 @@ def downgrade() -> None:
         op.drop_column("auth_sessions", column)
     op.add_column("auth_sessions", sa.Column("previous_hash", sa.LargeBinary(), nullable=True))
     op.add_column("auth_sessions", sa.Column("refresh_hash", sa.LargeBinary(), nullable=False))
+    op.drop_column("users", "logins_since")
     op.drop_column("users", "password_changed_at")
     op.drop_column("users", "email_verified_at")
     op.execute("DELETE FROM users WHERE email IS NULL OR password_hash IS NULL")

@@ -210,6 +210,21 @@ def test_a_change_counts_at_the_next_request(client: FlaskClient, make: Factory,
     assert_problem(after, *((403, "forbidden") if "role" in change else (401, "token_invalid")))
 
 
+def test_logins_from_before_an_account_was_closed_stay_over(live_app: Flask) -> None:
+    client = live_app.test_client()
+    with committed(live_app) as make:
+        user = make.user(email="ada@example.com")
+        user_id, before, admin = user.id, make.headers(user=user), make.headers()
+
+    for version, is_active in enumerate([False, True], start=1):
+        headers = admin | {"If-Match": f'"{version}"'}
+        client.patch(f"{USERS}/{user_id}", json={"is_active": is_active}, headers=headers)
+
+    assert_problem(client.get(f"{USERS}/me", headers=before), 401, "token_invalid")
+    login = client.post("/api/v1/auth/token", json={"username": "ada@example.com", "password": PASSWORD}).get_json()
+    assert client.get(f"{USERS}/me", headers={"Authorization": f"Bearer {login['access_token']}"}).status_code == 200
+
+
 def test_a_change_is_written_into_the_security_log(client: FlaskClient, make: Factory, session: Session) -> None:
     user, admin = make.user(role="clerk"), make.user()
 

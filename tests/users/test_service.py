@@ -10,11 +10,14 @@ from sqlalchemy import text
 
 from api.core.caller import Caller
 from api.core.scopes import ROLES, SCOPES
+from api.extensions import db
 from api.users import passwords, service
 from api.users.errors import EmailTaken, UserNotFound
 from tests.factories import PASSWORD
+from tests.live import committed
 
 if TYPE_CHECKING:
+    from flask import Flask
     from sqlalchemy.orm import Session
 
     from tests.factories import Factory
@@ -91,3 +94,22 @@ def test_customers_are_no_administrators(session: Session, make: Factory) -> Non
 )
 def test_an_address_is_kept_in_one_form(written: str, kept: str) -> None:
     assert service.canonical_email(written) == kept
+
+
+@pytest.mark.parametrize("change", ["password_hash = 'another'", "is_active = false"])
+def test_no_login_slips_in_behind_a_new_password_or_a_closure(
+    live_app: Flask, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    with committed(live_app) as make:
+        make.user(email="ada@example.com")
+    verify = passwords.verify
+
+    def verify_slowly(password: str, kept: str | None) -> tuple[bool, str | None]:
+        with db.engine.begin() as other:  # what happens elsewhere while this password is being hashed
+            other.execute(text(f"UPDATE users SET {change}"))  # noqa: S608  # two constants above
+        return verify(password, kept)
+
+    monkeypatch.setattr(passwords, "verify", verify_slowly)
+
+    with live_app.app_context():
+        assert service.verify_password(db.session(), email="ada@example.com", password=PASSWORD) is None
