@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help up test lint types migrate spec bench check browser provider cov format
+.PHONY: help up test lint types migrate spec bench check audit browser provider cov format
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,10 @@ check: lint types ## Run every check that is not a test, as CI does
 	uv run bandit --quiet --configfile pyproject.toml --recursive api
 	uv run hadolint Dockerfile
 	uv run flask spec --check
+
+audit: ## Look for known weaknesses in what is installed (asks the Internet)
+	uv export --quiet --no-hashes --no-dev --no-emit-project --output-file .audit.txt
+	uvx pip-audit --requirement .audit.txt --no-deps --disable-pip
 
 browser: ## Run the tests that drive Chromium
 	uv run pytest -m browser

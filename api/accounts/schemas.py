@@ -43,11 +43,16 @@ class AddressSchema(Schema):
     email = Email(required=True, metadata=EMAIL)
 
 
-class PasswordResetSchema(Schema):
+class PasswordSchema(Schema):
+    """A new password."""
+
+    password = Secret(required=True, metadata=PASSWORD)
+
+
+class PasswordResetSchema(PasswordSchema):
     """A new password for whoever forgot theirs."""
 
     token = SafeString(required=True, max_length=100, metadata=TOKEN)
-    password = Secret(required=True, metadata=PASSWORD)
 
 
 class PasswordChangeSchema(Schema):
