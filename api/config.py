@@ -181,7 +181,10 @@ class Settings(BaseSettings):
     currency: Annotated[str, AfterValidator(_known_currency)] = Field("GBP", description="ISO 4217 code of all money.")
     idempotency_key_required: bool = Field(default=False, description="Refuse writes without an Idempotency-Key.")
     login_limit: Annotated[str, AfterValidator(_readable_limit)] = Field(
-        "10 per minute", description="Logins, refreshes, sign-ups and resets, each, that one network may try."
+        "10 per minute", description="Logins, sign-ups, resets and the like, each, that one network may try."
+    )
+    refresh_limit: Annotated[str, AfterValidator(_readable_limit)] = Field(
+        "120 per minute", description="Refreshes that one network may try; an office full of people shares it."
     )
     login_account_limit: Annotated[str, AfterValidator(_readable_limit)] = Field(
         "5 per minute; 20 per hour; 50 per day",

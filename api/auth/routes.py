@@ -63,7 +63,7 @@ def reauthenticate(body: dict[str, Any]) -> None:
 
 @blp.route("/refresh", methods=["POST"])
 @blp.public
-@blp.strictly_limited
+@blp.limited_by("refresh_limit")
 @blp.arguments(RefreshSchema)
 @blp.response(HTTPStatus.OK, TokenSchema)
 @blp.alt_response(HTTPStatus.UNAUTHORIZED, "UNAUTHORIZED")

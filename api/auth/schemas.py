@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from marshmallow import fields
 
+from api.rest import caller
 from api.rest.fields import AwareDateTime, Email, SafeString, Secret, StrictInteger, StrictUUID, Text
 from api.rest.messages import OneOf
 from api.rest.schemas import PageQuerySchema, ResponseSchema, Schema, page_of
@@ -76,6 +77,10 @@ class SessionSchema(ResponseSchema):
 
     id = StrictUUID(metadata={"description": "Identifier.", "examples": [ID]})
     user_id = StrictUUID(metadata={"description": "Whose it is.", "examples": [ID]})
+    is_current = fields.Function(
+        lambda row: row.id == caller.whoever().session_id,
+        metadata={"type": "boolean", "description": "Whether this request was made with it.", "examples": [True]},
+    )
     address = Text(allow_none=True, metadata={"description": "Where it was begun.", "examples": ["192.0.2.7"]})
     agent = Text(allow_none=True, metadata={"description": "With what.", "examples": ["Mozilla/5.0"]})
     created_at = AwareDateTime(metadata={"description": "When it was begun.", "examples": ["2026-05-17T09:30:00Z"]})

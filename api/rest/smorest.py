@@ -127,22 +127,30 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # the same
         return _guarded(lambda: None, scopes=None)(view)
 
     @staticmethod
-    def strictly_limited(view: View) -> View:
+    def limited_by(setting: str) -> Callable[[View], View]:
+        """Limit how often one network may call a view, by the setting of this name."""
+
+        def decorator(view: View) -> View:
+            @limiter.limit(lambda: str(getattr(current_app.extensions["stockroom"], setting)))
+            @wraps(view)
+            def take_slot() -> None:
+                """Count this request; flask-limiter raises when there were too many."""
+
+            def guard(inner: Callable[[], Any]) -> Any:
+                try:
+                    take_slot()
+                except limiter.storage.base_exceptions:  # Valkey failed for several threads at once: by now it is known
+                    take_slot()
+                return inner()
+
+            return _around(guard, limited=True)(view)
+
+        return decorator
+
+    @classmethod
+    def strictly_limited(cls, view: View) -> View:
         """Limit how often one network may call a view that looks at secrets or sends mail: LOGIN_LIMIT."""
-
-        @limiter.limit(_login_limit)
-        @wraps(view)
-        def take_slot() -> None:
-            """Count this request; flask-limiter raises when there were too many."""
-
-        def guard(inner: Callable[[], Any]) -> Any:
-            try:
-                take_slot()
-            except limiter.storage.base_exceptions:  # Valkey failed for several threads at once: by now it is known
-                take_slot()
-            return inner()
-
-        return _around(guard, limited=True)(view)
+        return cls.limited_by("login_limit")(view)
 
     @staticmethod
     def shows_a_secret(view: View) -> View:
@@ -235,10 +243,6 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # the same
         doc["operationId"] = _operation_id(doc_info["docstring"].get("summary", ""))
         documented: dict[str, Any] = deepupdate({"responses": responses}, doc)
         return documented
-
-
-def _login_limit() -> str:
-    return str(current_app.extensions["stockroom"].login_limit)
 
 
 def _around(guard: Callable[[Callable[[], Any]], Any], **marks: Any) -> Callable[[View], View]:

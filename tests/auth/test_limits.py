@@ -53,7 +53,7 @@ def test_logins_beyond_the_limit_are_refused(start: Callable[..., Flask]) -> Non
 
 
 def test_refreshes_beyond_the_limit_are_refused_and_counted_apart(start: Callable[..., Flask]) -> None:
-    client = start(login_limit="2 per minute").test_client()
+    client = start(refresh_limit="2 per minute").test_client()
 
     refreshes = [client.post("/api/v1/auth/refresh", json=REFRESH).status_code for _ in range(3)]
 

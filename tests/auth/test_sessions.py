@@ -39,7 +39,17 @@ def test_one_sees_ones_own_logins_the_newest_first(client: FlaskClient, make: Fa
 
     assert [row["user_id"] for row in rows] == [str(ada.id)] * 2
     assert rows[0]["id"] > rows[1]["id"]
-    assert set(rows[0]) == {"id", "user_id", "address", "agent", "created_at", "refreshed_at", "expires_at"}
+    assert [row["is_current"] for row in rows] == [True, False]
+    assert set(rows[0]) == {
+        "id",
+        "user_id",
+        "is_current",
+        "address",
+        "agent",
+        "created_at",
+        "refreshed_at",
+        "expires_at",
+    }
 
 
 def test_a_login_tells_where_it_was_begun_and_with_what(client: FlaskClient, make: Factory) -> None:

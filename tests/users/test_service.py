@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
 from sqlalchemy import text
 
 from api.core.caller import Caller
@@ -113,3 +115,18 @@ def test_no_login_slips_in_behind_a_new_password_or_a_closure(
 
     with live_app.app_context():
         assert service.verify_password(db.session(), email="ada@example.com", password=PASSWORD) is None
+
+
+def test_a_hash_made_with_other_parameters_is_renewed_by_a_login(session: Session, make: Factory) -> None:
+    user = make.user(email="ada@example.com")
+    weaker = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),)).hash(PASSWORD)
+    session.execute(text("UPDATE users SET password_hash = :hash"), {"hash": weaker})
+    session.expire(user)
+
+    wrong = service.verify_password(session, email="ada@example.com", password="wrong")
+    kept = session.scalars(text("SELECT password_hash FROM users")).one()
+    right = service.verify_password(session, email="ada@example.com", password=PASSWORD)
+    session.flush()
+
+    assert (wrong, kept, right) == (None, weaker, user)
+    assert session.scalars(text("SELECT password_hash FROM users")).one().startswith("$argon2id$v=19$m=19456,t=2,p=1$")
