@@ -8,6 +8,7 @@ template, made in a fraction of a second.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from contextlib import ExitStack, contextmanager
@@ -61,6 +62,16 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
     """A Valkey server of the suite's own."""
     server = Valkey.start(tmp_path_factory.mktemp("valkey"))
     yield server
+    server.stop()
+
+
+@pytest.fixture
+def own_valkey(tmp_path: Path) -> Iterator[Valkey]:
+    """A Valkey that may come to harm."""
+    server = Valkey.start(tmp_path)
+    yield server
+    if server.pid is not None:
+        os.kill(server.pid, signal.SIGCONT)
     server.stop()
 
 

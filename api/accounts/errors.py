@@ -1,6 +1,6 @@
 """What can go wrong when accounts are opened and looked after."""
 
-from api.core.errors import Conflict, Forbidden, Malformed, NotFound
+from api.core.errors import Conflict, Forbidden, Malformed
 
 
 class SignUpClosed(Forbidden):
@@ -56,8 +56,8 @@ class NoAddress(Conflict):
     message = "This account has no e-mail address; give it one first."
 
 
-class AddressUnknown(NotFound):
-    """An operator names an account that is not there, or is closed."""
+class AccountInactive(Conflict):
+    """A password would be good for nothing."""
 
-    code = "address_unknown"
-    message = "No active account has the address {email}."
+    code = "account_inactive"
+    message = "The account is closed; open it again first: flask users activate."

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from api.accounts import tickets
-from api.accounts.errors import AddressUnknown, NoPassword, PasswordWrong, ResetTokenInvalid
+from api.accounts.errors import AccountInactive, NoPassword, PasswordWrong, ResetTokenInvalid
 from api.accounts.repository import TicketRepository
 from api.audit import service as audit
 from api.auth import service as auth
@@ -66,7 +66,7 @@ def issue_reset(session: Session, *, email: str, seconds: int, vault: Vault, by:
     """Make a token that sets a new password, for an operator to hand over; ends all logins.
 
     Raises:
-        AddressUnknown: no active account has the address.
+        AddressUnknown, AccountInactive: there is no account with the address, or it is closed.
 
     """
     user_id = _active_account(session, email)
@@ -81,7 +81,7 @@ def replace_password(session: Session, *, email: str, password: str, by: Caller)
     """Set somebody's password, as an operator; ends all logins.
 
     Raises:
-        AddressUnknown: no active account has the address.
+        AddressUnknown, AccountInactive: there is no account with the address, or it is closed.
         PasswordTooWeak: the password would be guessed.
 
     """
@@ -133,9 +133,9 @@ def change_password(session: Session, *, password: str, by: Caller) -> None:
 
 
 def _active_account(session: Session, email: str) -> UUID:
-    user = users.find(session, email)
-    if user is None or not user.is_active:
-        raise AddressUnknown(email=email)
+    user = users.named(session, email)
+    if not user.is_active:
+        raise AccountInactive
     return user.id
 
 

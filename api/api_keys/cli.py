@@ -11,8 +11,7 @@ from api.api_keys import service
 from api.api_keys.schemas import ApiKeyCreateSchema, ApiKeySchema
 from api.core.caller import Caller
 from api.core.scopes import ONLY_FOR_PEOPLE, SCOPES
-from api.extensions import db
-from api.rest.console import Refused, parse, show, transaction
+from api.rest.console import parse, show, transaction
 from api.users import service as users
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ def create(email: str, *, name: str, scopes: tuple[str, ...], expires_in_days: i
         options["expires_in_days"] = expires_in_days
     facts = parse(ApiKeyCreateSchema, **options)
     with transaction() as session:
-        issued = service.create(session, **facts, user_id=_user_id(email), by=Caller.system())
+        issued = service.create(session, **facts, user_id=users.named(session, email).id, by=Caller.system())
     if as_json:
         show([_row(issued) | {"key": issued.key}], title="", as_json=True)
         return
@@ -55,7 +54,9 @@ def create(email: str, *, name: str, scopes: tuple[str, ...], expires_in_days: i
 def list_keys(email: str | None, *, as_json: bool) -> None:
     """Show keys, the newest first, those that are over included."""
     with transaction() as session:
-        listing = service.listing(session, user_id=_user_id(email) if email else None, by=Caller.system())
+        listing = service.listing(
+            session, user_id=users.named(session, email).id if email else None, by=Caller.system()
+        )
         rows, more = listing.page(session, limit=MOST_SHOWN, after=None)
     _show(rows, title="API keys", as_json=as_json)
     if more:
@@ -70,14 +71,6 @@ def revoke(key_id: UUID, *, as_json: bool) -> None:
     with transaction() as session:
         key = service.revoke(session, key_id, by=Caller.system())
     _show([key], title="Revoked", as_json=as_json)
-
-
-def _user_id(email: str) -> UUID:
-    user = users.find(db.session(), email)
-    if user is None:
-        message = f"There is no account with the address {email}."
-        raise Refused(message)
-    return user.id
 
 
 def _row(key: ApiKey | service.Issued) -> dict[str, Any]:

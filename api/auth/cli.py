@@ -13,7 +13,6 @@ from api.audit import service as audit
 from api.auth import keys as files
 from api.auth import service, tokens
 from api.core.caller import Caller
-from api.extensions import db
 from api.rest.console import Refused, show, transaction
 from api.users import service as users
 
@@ -84,7 +83,9 @@ def list_keys(*, as_json: bool) -> None:
 def list_sessions(email: str | None, *, as_json: bool) -> None:
     """Show logins, the newest first."""
     with transaction() as session:
-        listing = service.listing(session, user_id=_user_id(email) if email else None, by=Caller.system())
+        listing = service.listing(
+            session, user_id=users.named(session, email).id if email else None, by=Caller.system()
+        )
         rows: list[AuthSession] = listing.page(session, limit=MOST_SHOWN, after=None)[0]
     show(
         [
@@ -117,17 +118,9 @@ def revoke(session_id: UUID | None, email: str | None, *, as_json: bool) -> None
             service.end(session, session_id, by=Caller.system())
             number = 1
         else:
-            user_id = _user_id(email or "")
+            user_id = users.named(session, email or "").id
             number = service.end_all(session, user_id, by=Caller.system(), reason="ended at the console")
     show([{"ended": number}], title="Ended", as_json=as_json)
-
-
-def _user_id(email: str) -> UUID:
-    user = users.find(db.session(), email)
-    if user is None:
-        message = f"There is no account with the address {email}."
-        raise Refused(message)
-    return user.id
 
 
 def _directory() -> Path:

@@ -20,6 +20,7 @@ from api.core.scopes import SCOPES
 from api.extensions import db, limiter
 from api.rest import caller, etag, idempotency
 from api.rest.edge import transactional
+from api.rest.limits import RateLimited
 from api.rest.openapi import IDEMPOTENCY_KEY, describe_field
 from api.rest.parser import Parser, refuse_parameters
 from api.rest.schemas import ErrorSchema
@@ -40,6 +41,7 @@ BEARER_SCHEME = {
     "scheme": "bearer",
     "description": "An access token of POST /api/v1/auth/token, or an API key.",
 }
+TRIES = 3
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -137,11 +139,13 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # the same
                 """Count this request; flask-limiter raises when there were too many."""
 
             def guard(inner: Callable[[], Any]) -> Any:
-                try:
-                    take_slot()
-                except limiter.storage.base_exceptions:  # Valkey failed for several threads at once: by now it is known
-                    take_slot()
-                return inner()
+                for _ in range(TRIES):  # the extension may only now notice that Valkey fails
+                    try:
+                        take_slot()
+                    except limiter.storage.base_exceptions:
+                        continue
+                    return inner()
+                raise RateLimited(seconds=1)
 
             return _around(guard, limited=True)(view)
 

@@ -6,7 +6,7 @@ import click
 from flask.cli import with_appcontext
 
 from api.core.caller import Caller
-from api.rest.console import Refused, show, transaction
+from api.rest.console import show, transaction
 from api.second_factor import service
 from api.users import service as users
 
@@ -18,9 +18,6 @@ from api.users import service as users
 def second_factor_off(email: str, *, as_json: bool) -> None:
     """Switch off the second factor of somebody who has lost both authenticator and recovery codes."""
     with transaction() as session:
-        user = users.find(session, email)
-        if user is None:
-            message = f"There is no account with the address {email}."
-            raise Refused(message)
+        user = users.named(session, email)
         service.switch_off(session, user.id, by=Caller.system())
     show([{"email": user.email, "second_factor": False}], title="Changed", as_json=as_json)

@@ -9,13 +9,11 @@ from flask.cli import AppGroup
 
 from api.core.caller import Caller
 from api.core.scopes import ROLES
-from api.rest.console import Refused, parse, show, transaction
+from api.rest.console import parse, show, transaction
 from api.users import service
 from api.users.schemas import UserCreateSchema
 
 if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
-
     from api.users.models import User
 
 MOST_SHOWN = 1000
@@ -81,17 +79,9 @@ def activate(email: str, *, as_json: bool) -> None:
 
 def _update(email: str, changes: service.UserChanges, *, as_json: bool) -> None:
     with transaction() as session:
-        user = _find(session, email)
+        user = service.named(session, email)
         service.update(session, user, changes, by=Caller.system())
     show([_row(user)], title="Changed", as_json=as_json)
-
-
-def _find(session: Session, email: str) -> User:
-    user = service.find(session, email)
-    if user is None:
-        message = f"There is no account with the address {email}."
-        raise Refused(message)
-    return user
 
 
 def _row(user: User) -> dict[str, Any]:

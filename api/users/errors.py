@@ -10,6 +10,13 @@ class UserNotFound(NotFound):
     message = "There is no such user."
 
 
+class AddressUnknown(NotFound):
+    """Nobody has this address; said at the console only, where it betrays nothing."""
+
+    code = "address_unknown"
+    message = "There is no account with the address {email}."
+
+
 class EmailTaken(Conflict):
     """Another account has this address."""
 

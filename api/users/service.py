@@ -10,7 +10,7 @@ from api.audit import service as audit
 from api.core.scopes import ONLY_FOR_PEOPLE, ROLES
 from api.events import service as events
 from api.users import passwords
-from api.users.errors import EmailTaken, LastAdmin, OwnAccount, RoleNotYours, UserNotFound
+from api.users.errors import AddressUnknown, EmailTaken, LastAdmin, OwnAccount, RoleNotYours, UserNotFound
 from api.users.models import User
 from api.users.repository import UserRepository
 
@@ -139,6 +139,19 @@ def profile(session: Session, *, by: Caller) -> Profile:
 def find(session: Session, email: str) -> User | None:
     """Find the account with an address, if there is one."""
     return UserRepository(session).by_email(canonical_email(email))
+
+
+def named(session: Session, email: str) -> User:
+    """Find the account an operator names by its address.
+
+    Raises:
+        AddressUnknown: there is none.
+
+    """
+    user = find(session, email)
+    if user is None:
+        raise AddressUnknown(email=email)
+    return user
 
 
 def listing(

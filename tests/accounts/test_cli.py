@@ -97,9 +97,12 @@ def test_a_password_that_nobody_should_have_is_refused_in_a_sentence(live_app: F
 
 
 @pytest.mark.parametrize("options", [[], ["--password"]])
-@pytest.mark.parametrize("email", ["nobody@example.com", "gone@example.com"])
+@pytest.mark.parametrize(
+    ("email", "said"),
+    [("nobody@example.com", "no account with the address"), ("gone@example.com", "account is closed")],
+)
 def test_nobody_without_an_active_account_is_helped(
-    app: Flask, make: Factory, session: Session, options: list[str], email: str
+    app: Flask, make: Factory, session: Session, options: list[str], email: str, said: str
 ) -> None:
     make.user(email="gone@example.com")
     session.execute(text("UPDATE users SET is_active = false"))
@@ -107,7 +110,7 @@ def test_nobody_without_an_active_account_is_helped(
     result = run(app, "reset-password", email, *options, typed=TWICE)
 
     assert result.exit_code == 2
-    assert f"No active account has the address {email}." in result.output
+    assert said in result.output
 
 
 def test_an_operator_invites_to_any_role(app: Flask, client: FlaskClient, mailbox: Mailbox) -> None:

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 import redis
+from flask_limiter import Limiter
 from sqlalchemy import text
 
 from api import create_app
-from api.embedded import Valkey
 from api.extensions import db, limiter
 from api.users import passwords
 from tests.conftest import answers as answers_well
 from tests.conftest import gunicorn
 from tests.factories import PASSWORD
+from tests.harm import disturb
 from tests.live import at_once, committed
 from tests.rest.envelope import assert_problem
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from flask import Flask
     from flask.testing import FlaskClient
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from werkzeug.test import TestResponse
 
     from api.config import Settings
-    from api.embedded import Postgres
+    from api.embedded import Postgres, Valkey
 
 TOKEN = "/api/v1/auth/token"
 GUESS = {"username": "ada@example.com", "password": "guessed"}
@@ -110,19 +109,28 @@ def test_no_password_is_looked_at_beyond_any_limit(
     assert looked_at.call_count == 5
 
 
+@pytest.mark.parametrize(
+    ("failures", "statuses"),
+    [pytest.param(2, [401, 401, 429, 429], id="for a moment"), pytest.param(1000, [429] * 4, id="all the time")],
+)
 def test_a_storage_that_fails_for_several_at_once_is_nobodys_error(
-    start: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch
+    start: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch, failures: int, statuses: list[int]
 ) -> None:
     client = start(login_limit="2 per minute").test_client()
+    hit, remaining = limiter.limiter.hit, iter(range(failures))
 
-    def fail(*_: object, **__: object) -> bool:
-        monkeypatch.setattr(limiter, "_storage_dead", True)  # as another thread has found out at the same moment
+    def fail(*args: Any, **options: Any) -> bool:
+        if next(remaining, None) is None:
+            return hit(*args, **options)
+        monkeypatch.setattr(limiter, "_storage_dead", True)  # another thread has found out at the same moment
         raise redis.TimeoutError
 
-    monkeypatch.setattr(limiter._limiter, "hit", fail)  # noqa: SLF001  # what speaks to Valkey
+    monkeypatch.setattr(
+        Limiter, "limiter", SimpleNamespace(hit=fail, get_window_stats=limiter.limiter.get_window_stats)
+    )
     answers = [client.post(TOKEN, json=GUESS) for _ in range(4)]
 
-    assert [answer.status_code for answer in answers] == [401, 401, 429, 429]
+    assert [answer.status_code for answer in answers] == statuses
 
 
 def test_an_account_is_guarded_wherever_the_guesses_come_from(start: Callable[..., Flask]) -> None:
@@ -266,24 +274,6 @@ def timed(client: FlaskClient, body: dict[str, str]) -> TestResponse:
     response = client.post(TOKEN, json=body)
     assert time.monotonic() - began < 0.8  # 0.4 s for Redis at most, the rest for the password and a busy machine
     return response
-
-
-def disturb(valkey: Valkey, how: str) -> None:
-    """End a server, or let it stop answering."""
-    if how == "killed":
-        valkey.stop()
-    elif valkey.pid is not None:
-        os.kill(valkey.pid, signal.SIGSTOP)
-
-
-@pytest.fixture
-def own_valkey(tmp_path: Path) -> Iterator[Valkey]:
-    """A Valkey that may come to harm."""
-    server = Valkey.start(tmp_path)
-    yield server
-    if server.pid is not None:
-        os.kill(server.pid, signal.SIGCONT)
-    server.stop()
 
 
 @pytest.fixture

@@ -14,18 +14,19 @@ import pytest
 from limits import parse
 from limits.storage import RedisStorage
 
-from api.embedded import Valkey
 from api.rest.limits import Counters
+from tests.harm import disturb
 from tests.live import at_once, committed
 from tests.rest.envelope import assert_problem
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable
 
     from flask import Flask
     from werkzeug.test import TestResponse
+
+    from api.embedded import Valkey
 
 ME, ITEMS, NOWHERE = "/api/v1/users/me", "/api/v1/items", "/api/v1/nothing/here"
 TIMEOUTS: dict[str, Any] = {"socket_connect_timeout": 0.1, "socket_timeout": 0.1}
@@ -205,24 +206,6 @@ def test_limits_hold_when_many_ask_at_once(start: Callable[..., Flask]) -> None:
     answers = at_once(app, *[{"path": ITEMS}] * 24)
 
     assert sorted(answer.status_code for answer in answers) == [401] * 11 + [429] * 13
-
-
-def disturb(valkey: Valkey, how: str) -> None:
-    """End a server, or let it stop answering."""
-    if how == "killed":
-        valkey.stop()
-    elif valkey.pid is not None:
-        os.kill(valkey.pid, signal.SIGSTOP)
-
-
-@pytest.fixture
-def own_valkey(tmp_path: Path) -> Iterator[Valkey]:
-    """A Valkey that may come to harm."""
-    server = Valkey.start(tmp_path)
-    yield server
-    if server.pid is not None:
-        os.kill(server.pid, signal.SIGCONT)
-    server.stop()
 
 
 @pytest.fixture(autouse=True)
