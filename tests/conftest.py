@@ -113,8 +113,10 @@ def app(postgres: Postgres, make_settings: Callable[..., Settings]) -> Flask:
 
 
 @pytest.fixture
-def database_url(app: Flask, postgres: Postgres) -> Iterator[str]:  # noqa: ARG001  # the template must be migrated
+def database_url(app: Flask, postgres: Postgres) -> Iterator[str]:
     """A database of this test's own, migrated and empty."""
+    with app.app_context():
+        db.engine.dispose()  # a template that somebody is connected to cannot be copied
     name = f"stockroom_{next(_databases)}"
     copy = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(TEMPLATE))
     drop = sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name))
