@@ -12,6 +12,7 @@ from psycopg import sql
 from schemathesis.config import SchemathesisConfig
 
 from api import create_app
+from api.extensions import db
 from tests.conftest import PROJECT, TEMPLATE, disposing
 from tests.live import committed
 
@@ -52,8 +53,10 @@ def test_requests_are_answered_as_documented(case: AnyCase, shop: Flask, headers
 
 
 @pytest.fixture(scope="module")
-def shop(app: Flask, postgres: Postgres, make_settings: Callable[..., Settings]) -> Iterator[Flask]:  # noqa: ARG001  # the template must be migrated
+def shop(app: Flask, postgres: Postgres, make_settings: Callable[..., Settings]) -> Iterator[Flask]:
     """One application for all requests, on a copy of the migrated template, with one item on the shelf."""
+    with app.app_context():
+        db.engine.dispose()  # a template that somebody is connected to cannot be copied
     with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE contract TEMPLATE {}").format(sql.Identifier(TEMPLATE)))
         with disposing(create_app(make_settings(postgres.url("contract"), login_limit="10000 per minute"))) as shop:
