@@ -187,8 +187,9 @@ class Settings(BaseSettings):
         "120 per minute", description="Refreshes that one network may try; an office full of people shares it."
     )
     login_account_limit: Annotated[str, AfterValidator(_readable_limit)] = Field(
-        "5 per minute; 20 per hour; 50 per day",
-        description="Wrong passwords for one account; networks it has logged in from before count apart.",
+        "5 per minute; 20 per hour",
+        description="Wrong passwords for one account; networks it has logged in from count apart. Longer windows than "
+        "an hour help attackers to keep an owner out.",
     )
     login_global_limit: Annotated[str, AfterValidator(_readable_limit)] = Field(
         "1000 per minute", description="Logins from networks the account has never used, all together."

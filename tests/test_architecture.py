@@ -246,7 +246,14 @@ def test_whatever_creates_or_moves_is_safe_to_repeat(app: Flask) -> None:
 def test_every_login_is_limited(app: Flask) -> None:
     limited = {operation for operation, view in views(app) if house(view).get("limited")}
 
-    assert limited >= {"POST /api/v1/auth/token", "POST /api/v1/auth/refresh"}
+    posting = {operation for operation, _ in views(app) if operation.startswith("POST /api/v1/auth/")}
+    assert posting - limited == {
+        "POST /api/v1/auth/invitations",
+        "POST /api/v1/auth/logout",
+        "POST /api/v1/auth/second-factor",
+        "POST /api/v1/auth/second-factor/recovery-codes",
+    }
+    assert limited >= {"POST /api/v1/api-keys", "POST /api/v1/api-keys/<uuid:key_id>/rotate"}
 
 
 def test_no_list_sends_more_statements_when_it_is_longer(app: Flask, client: FlaskClient, make: Factory) -> None:

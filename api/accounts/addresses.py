@@ -25,24 +25,29 @@ ADDRESS_SECONDS = 86_400
 
 
 def change_email(session: Session, *, email: str, may_mail: bool, by: Caller) -> None:
-    """Ask for another address; it counts once somebody has read a mail that is sent there."""
+    """Ask for another address; it counts once somebody has read a mail that is sent there.
+
+    The ticket is made here and not in the background, so that a new password meanwhile voids it.
+    """
     audit.record(session, "email.change_requested", by=by, subject_id=by.own_id, email=email)
     if may_mail:
-        jobs.defer(session, "answer_email_change", user_id=str(by.own_id), email=email)
+        TicketRepository(session).void(tickets.EMAIL_CHANGE, user_id=by.own_id)
+        ticket = tickets.add(session, tickets.EMAIL_CHANGE, email=email, user_id=by.own_id, seconds=ADDRESS_SECONDS)
+        jobs.defer(session, "answer_email_change", ticket_id=str(ticket.id))
 
 
-def answer_email_change(session: Session, *, user_id: UUID, email: str) -> None:
-    """Send the new address a token, or word that it has an account, and the present address a notice."""
-    user = users.get(session, user_id)
-    TicketRepository(session).void(tickets.EMAIL_CHANGE, user_id=user_id)
-    if users.find(session, email) is not None:
-        mail.send(session, "account_exists", to=email)
+def answer_email_change(session: Session, *, ticket_id: UUID) -> None:
+    """Send the new address its token, or word that it has an account, and the present address a notice."""
+    ticket = TicketRepository(session).get(ticket_id)
+    if ticket is None or ticket.user_id is None or ticket.used_at is not None:
+        return
+    if users.find(session, ticket.email) is not None:
+        mail.send(session, "account_exists", to=ticket.email)
     else:
-        tickets.post(
-            session, tickets.add(session, tickets.EMAIL_CHANGE, email=email, user_id=user_id, seconds=ADDRESS_SECONDS)
-        )
-    if user.email is not None:
-        mail.send(session, "email_change_notice", to=user.email, new_address=email)
+        tickets.post(session, ticket)
+    present = users.get(session, ticket.user_id).email
+    if present is not None:
+        mail.send(session, "email_change_notice", to=present, new_address=ticket.email)
 
 
 def own_address(session: Session, *, by: Caller) -> str:

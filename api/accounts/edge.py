@@ -10,6 +10,7 @@ from api.accounts import service
 from api.auth import throttle
 from api.extensions import db
 from api.rest import caller, limits
+from api.users import service as users
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -28,7 +29,7 @@ def sign_up(*, email: str, name: str) -> None:
         email=email,
         name=name,
         policy=_settings().sign_up,
-        may_mail=_may_mail(email),
+        may_mail=_may_mail("sign_up", email),
         by=caller.stranger(),
     )
 
@@ -40,6 +41,7 @@ def invite(*, email: str, role: str, name: str | None) -> None:
         RateLimited: the address has been invited again and again.
 
     """
+    users.check_grant(role, by=caller.current())
     limits.claim("invitation", INVITATIONS, email)
     settings = _settings()
     service.invite(
@@ -68,12 +70,13 @@ def confirm(*, token: str, password: str, name: str | None) -> UUID:
 
 def forget_password(email: str) -> None:
     """Ask for a new password; see `service.forget_password`."""
-    service.forget_password(db.session(), email=email, may_mail=_may_mail(email), by=caller.stranger())
+    service.forget_password(db.session(), email=email, may_mail=_may_mail("reset", email), by=caller.stranger())
 
 
 def reset_password(*, token: str, password: str) -> None:
     """Set a new password; see `service.reset_password`."""
-    service.reset_password(db.session(), token=token, password=password, vault=_vault(), by=caller.stranger())
+    email = service.reset_password(db.session(), token=token, password=password, vault=_vault(), by=caller.stranger())
+    throttle.forgive(email)
 
 
 def change_password(*, current_password: str, new_password: str) -> None:
@@ -86,14 +89,14 @@ def change_password(*, current_password: str, new_password: str) -> None:
 
 def change_email(email: str) -> None:
     """Ask for another address; see `service.change_email`."""
-    service.change_email(db.session(), email=email, may_mail=_may_mail(email), by=caller.current())
+    service.change_email(db.session(), email=email, may_mail=_may_mail("change", email), by=caller.current())
 
 
 def send_verification() -> None:
     """Have the caller's address verified; see `service.send_verification`."""
     session, by = db.session(), caller.current()
     email = service.own_address(session, by=by)
-    service.send_verification(session, may_mail=_may_mail(email), by=by)
+    service.send_verification(session, may_mail=_may_mail("verification", email), by=by)
 
 
 def verify_email(token: str) -> None:
@@ -101,10 +104,13 @@ def verify_email(token: str) -> None:
     service.verify_email(db.session(), token=token, vault=_vault(), by=caller.stranger())
 
 
-def _may_mail(email: str) -> bool:
-    """Tell whether an address has not been sent too much yet; whoever asks is not told, or could learn something."""
+def _may_mail(letter: str, email: str) -> bool:
+    """Tell whether an address has not been sent too much of one kind; whoever asks is not told, or could learn from it.
+
+    Each kind counts apart, or one could use up what somebody else needs to set a new password.
+    """
     try:
-        limits.claim("mail", MAILS, email, is_secret=True)
+        limits.claim(f"mail-{letter}", MAILS, email, is_secret=True)
     except limits.RateLimited:
         return False
     return True

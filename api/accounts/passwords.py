@@ -14,6 +14,7 @@ from api.auth import service as auth
 from api.core.errors import RuleViolation
 from api.jobs import service as jobs
 from api.mail import service as mail
+from api.oidc import service as oidc
 from api.users import service as users
 
 if TYPE_CHECKING:
@@ -34,16 +35,21 @@ def forget_password(session: Session, *, email: str, may_mail: bool, by: Caller)
 
 
 def answer_forgotten_password(session: Session, *, email: str, seconds: int) -> None:
-    """Send the owner of an active account the token that sets a new password; earlier ones are good no more."""
+    """Send the owner of an active account the token that sets a new password; earlier ones are good no more.
+
+    Accounts of an identity provider get none: who leaves there must not stay here.
+    """
     user = users.find(session, email)
-    if user is None or not user.is_active:
+    if user is None or not user.is_active or oidc.is_vouched_for(session, user.id):
         return
     TicketRepository(session).void(tickets.RESET, user_id=user.id)
     tickets.post(session, tickets.add(session, tickets.RESET, email=email, user_id=user.id, seconds=seconds))
 
 
-def reset_password(session: Session, *, token: str, password: str, vault: Vault, by: Caller) -> None:
-    """Set a new password for whoever has read the mail, and end all logins; a second factor stays on.
+def reset_password(session: Session, *, token: str, password: str, vault: Vault, by: Caller) -> str:
+    """Set a new password for whoever has read the mail at an address, and tell that address.
+
+    All logins end; a second factor stays on.
 
     Raises:
         ResetTokenInvalid: the token is not good.
@@ -60,6 +66,7 @@ def reset_password(session: Session, *, token: str, password: str, vault: Vault,
         users.set_email(session, user, email=ticket.email, by=by)
     auth.end_all(session, user.id, by=by, reason="password reset")
     _after_new_password(session, user.id, email=user.email)
+    return ticket.email
 
 
 def issue_reset(session: Session, *, email: str, seconds: int, vault: Vault, by: Caller) -> str:

@@ -29,9 +29,9 @@ def answer_forgotten_password(session: Session, *, email: str) -> None:
 
 
 @background(retries=5)
-def answer_email_change(session: Session, *, user_id: str, email: str) -> None:
+def answer_email_change(session: Session, *, ticket_id: str) -> None:
     """Send the mails that a change of address leads to."""
-    service.answer_email_change(session, user_id=UUID(user_id), email=email)
+    service.answer_email_change(session, ticket_id=UUID(ticket_id))
 
 
 @periodic("23 3 * * *")

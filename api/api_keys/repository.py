@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 STALE_SECONDS = 60
 
-users = table("users", column("id"), column("role"), column("is_active"))
+users = table("users", column("id"), column("role"), column("is_active"), column("logins_since"))
 """Read here, and only read, so that a key and its owner cost one statement on every request."""
 
 IS_LIVE = (ApiKey.revoked_at.is_(None), or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now()))
@@ -44,6 +44,7 @@ class ApiKeyRepository(Repository[ApiKey]):
             )
             .join_from(ApiKey, users, ApiKey.user_id == users.c.id)
             .where(ApiKey.prefix == prefix, users.c.is_active, *IS_LIVE)
+            .where(or_(users.c.logins_since.is_(None), ApiKey.created_at > users.c.logins_since))
         ).one_or_none()
 
     def touch(self, key_id: UUID) -> None:
@@ -93,11 +94,12 @@ class ApiKeyRepository(Repository[ApiKey]):
         """Tell the moment so many days from now, by the database's clock."""
         return self.session.execute(select(_from_now(days * 86_400))).scalar_one()
 
-    def listing(self, user_id: UUID | None) -> Listing:
-        """List keys, those that are over included, the newest first."""
+    def listing(self, user_id: UUID | None, *, owner: UUID | None) -> Listing:
+        """List keys, those that are over included, the newest first: those that are `user_id`'s and `owner`'s."""
         query = select(ApiKey)
-        if user_id is not None:
-            query = query.where(ApiKey.user_id == user_id)
+        for whose in (user_id, owner):
+            if whose is not None:
+                query = query.where(ApiKey.user_id == whose)
         return Listing(query, keys=(ApiKey.id,), descending=True)
 
 

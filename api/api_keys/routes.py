@@ -46,6 +46,7 @@ class ApiKeyCollection(MethodView):
         return service.listing(db.session(), **query, by=caller.current())
 
     @blp.requires("account", fresh=True)
+    @blp.strictly_limited
     @blp.shows_a_secret
     @blp.arguments(ApiKeyCreateSchema, example={"name": "Till", "scopes": ["orders:write"], "expires_in_days": 90})
     @blp.response(HTTPStatus.CREATED, ApiKeyIssuedSchema)
@@ -87,6 +88,7 @@ class ApiKeyMember(MethodView):
 
 @blp.route("/<uuid:key_id>/rotate", methods=["POST"])
 @blp.requires("account", fresh=True)
+@blp.strictly_limited
 @blp.shows_a_secret
 @blp.arguments(ApiKeyRotateSchema, example={"overlap_seconds": 3600})
 @blp.response(HTTPStatus.CREATED, ApiKeyIssuedSchema)

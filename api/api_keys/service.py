@@ -160,8 +160,8 @@ def get(session: Session, key_id: UUID, *, by: Caller) -> ApiKey:
 
 
 def listing(session: Session, *, user_id: UUID | None, by: Caller) -> Listing:
-    """List keys: one's own; with `api-keys:all` those of `user_id`, or of everybody."""
-    return ApiKeyRepository(session).listing(user_id if by.may("api-keys:all") else by.own_id)
+    """List keys, those of `user_id` or all: of one's own, or with `api-keys:all` of everybody's."""
+    return ApiKeyRepository(session).listing(user_id, owner=None if by.may("api-keys:all") else by.own_id)
 
 
 def read(session: Session, key: str) -> Shown | None:

@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from api.audit import service
 from api.extensions import db
-from api.rest import caller
+from api.rest import caller, limits
 
 if TYPE_CHECKING:
     from flask import Flask, Response
@@ -23,6 +23,9 @@ UNREMARKABLE = frozenset({"authentication_required", "token_expired", "otp_requi
 
 WRITTEN_DOWN = frozenset({"credentials_invalid", "otp_invalid", "refresh_reused", "password_wrong"})
 """What the service that refuses writes down itself, because it knows more about it."""
+
+WRITTEN_DOWN_RATE = "30 per minute"
+"""Of one account, or of the strangers of one network."""
 
 DENIALS = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 
@@ -36,9 +39,14 @@ def _note(response: Response) -> Response:
     code = g.get("problem_code")
     if response.status_code not in DENIALS or code in UNREMARKABLE | WRITTEN_DOWN:
         return response
+    by = caller.whoever()
+    try:
+        limits.claim("denials", WRITTEN_DOWN_RATE, str(by.user_id or limits.network()), is_secret=True)
+    except limits.RateLimited:  # the request log has them all; a log that cannot be shortened must not be flooded
+        return response
     facts = {"code": code, "method": request.method, "path": request.path[:200]}
     try:
-        service.record_refusal(db.session(), "access.denied", by=caller.whoever(), **facts)
+        service.record_refusal(db.session(), "access.denied", by=by, **facts)
     except SQLAlchemyError:
         log.exception("denial_not_recorded", **facts)
     return response

@@ -34,7 +34,7 @@ def log_in(email: str, *, password: str, otp: str | None) -> service.Login:
 def reauthenticate(*, password: str, otp: str | None) -> None:
     """Confirm the caller's login; see `service.reauthenticate`."""
     session, by = db.session(), caller.current()
-    email = users.get(session, by.own_id).email
+    _, email = service.login_of(by, email=users.get(session, by.own_id).email)
     with throttle.attempt(session, email):
         service.reauthenticate(session, email=email, password=password, otp=otp, vault=vault(), by=by)
 

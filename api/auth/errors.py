@@ -1,6 +1,6 @@
 """What can go wrong when logging in."""
 
-from api.core.errors import Forbidden, NotFound, Unauthenticated
+from api.core.errors import Busy, Forbidden, NotFound, Unauthenticated
 
 
 class CredentialsInvalid(Unauthenticated):
@@ -52,3 +52,11 @@ class NotALogin(Forbidden):
 
     code = "not_a_login"
     message = "This needs a login of this installation; the token comes from elsewhere."
+
+
+class SigningKeyMissing(Busy):
+    """There is no key to sign or verify access tokens with."""
+
+    code = "signing_key_missing"
+    message = "This installation has no signing key at the moment; tell whoever runs it: flask keys create."
+    retry_after = 10

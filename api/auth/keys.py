@@ -197,6 +197,9 @@ def _files(directory: Path) -> list[Path]:
 def _read(path: Path) -> Key:
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+    except OSError as error:
+        message = f"{path} cannot be read: {error.strerror}."
+        raise NoSigningKeyError(message) from None
     except (ValueError, TypeError, UnsupportedAlgorithm):
         message = f"{path} is not a PEM file with a private key and without a passphrase."
         raise NoSigningKeyError(message) from None

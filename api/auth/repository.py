@@ -106,11 +106,12 @@ class SessionRepository(Repository[AuthSession]):
             )
         )
 
-    def listing(self, user_id: UUID | None) -> Listing:
-        """List logins that are still good, the newest first."""
+    def listing(self, user_id: UUID | None, *, owner: UUID | None) -> Listing:
+        """List logins that are still good, the newest first: those of `user_id` that are also `owner`'s."""
         query = select(AuthSession).where(*IS_LIVE)
-        if user_id is not None:
-            query = query.where(AuthSession.user_id == user_id)
+        for whose in (user_id, owner):
+            if whose is not None:
+                query = query.where(AuthSession.user_id == whose)
         return Listing(query, keys=(AuthSession.id,), descending=True)
 
     def expiry(self, seconds: int) -> datetime:

@@ -1,7 +1,8 @@
 """How often passwords are tried against one account, wherever the attempts come from.
 
 An attempt takes its slots before the password is looked at, and a right password gives them back, so that only wrong
-ones count. Windows get longer as failures go on: that slows an attacker and locks nobody out for good. Networks from
+ones count. Windows get longer as failures go on: that slows an attacker and locks nobody out for
+long. Networks from
 which an account has logged in before have slots of their own, so that its owner is not kept out by attempts made from
 elsewhere (OWASP Authentication Cheat Sheet, "device cookies" without the cookie). Accounts that do not exist are
 counted alike, or the limit would tell which do.
@@ -16,7 +17,8 @@ from flask import current_app
 
 from api.audit import service as audit
 from api.auth import service
-from api.auth.errors import OtpRequired
+from api.auth.errors import CredentialsInvalid, OtpInvalid
+from api.core.errors import Forbidden
 from api.rest import caller, limits
 
 if TYPE_CHECKING:
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 ACCOUNT, EVERYBODY = "login-account", "login-everybody"
 ONCE_AN_HOUR = "1 per hour"
+WRONG = (CredentialsInvalid, OtpInvalid, Forbidden)
+"""What counts: a wrong password or code, but neither a missing code nor a database that is away."""
 
 
 @contextmanager
@@ -51,10 +55,17 @@ def attempt(session: Session, email: str | None) -> Iterator[None]:
         raise
     try:
         yield
-    except OtpRequired:  # the password was right
+    except WRONG:
+        raise
+    except BaseException:
         limits.give_back(ACCOUNT, settings.login_account_limit, key)
         raise
     limits.give_back(ACCOUNT, settings.login_account_limit, key)
+
+
+def forgive(email: str) -> None:
+    """Forget what others have guessed, now that the owner has proven to read the account's mail."""
+    limits.forget(ACCOUNT, current_app.extensions["stockroom"].login_account_limit, f"{email} ")
 
 
 def _record_once(session: Session, email: str | None, network: str) -> None:

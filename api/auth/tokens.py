@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 import jwt as pyjwt
+import structlog
 from flask import current_app
 from flask_jwt_extended import get_current_user, verify_jwt_in_request
 from flask_jwt_extended.exceptions import JWTExtendedException
 from jwt import ExpiredSignatureError, PyJWTError
 
 from api.auth import service
-from api.auth.keys import KeyRing
+from api.auth.errors import SigningKeyMissing
+from api.auth.keys import KeyRing, NoSigningKeyError
 from api.extensions import db, jwt
 from api.rest.caller import Authenticator, TokenExpired, TokenInvalid, register
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from api.auth.keys import PublicKey
     from api.config import Settings
     from api.core.caller import Caller
+
+log = structlog.get_logger(__name__)
 
 ALGORITHMS = ["RS256", "EdDSA"]
 """What a key may be for; each is for one of them."""
@@ -55,7 +59,12 @@ def init_app(app: Flask, settings: Settings) -> None:
 def issue(user_id: UUID, session_id: UUID) -> str:
     """Sign an access token for a login; it says who and which login, nothing else."""
     settings: Settings = current_app.extensions["stockroom"]
-    key, now = ring().signing_key, int(time.time())
+    try:
+        key = ring().signing_key
+    except NoSigningKeyError:
+        log.exception("no_signing_key")
+        raise SigningKeyMissing from None
+    now = int(time.time())
     claims = {
         "iss": settings.jwt_issuer,
         "aud": settings.jwt_audience,
@@ -81,6 +90,9 @@ def read(_: str) -> Caller:
         verify_jwt_in_request()
     except ExpiredSignatureError:
         raise TokenExpired from None
+    except NoSigningKeyError:
+        log.exception("no_signing_key")
+        raise SigningKeyMissing from None
     except (PyJWTError, JWTExtendedException, ValueError, TypeError, KeyError, AttributeError):
         raise TokenInvalid from None
     caller: Caller = get_current_user()

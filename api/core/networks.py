@@ -44,7 +44,7 @@ def network_of(address: str) -> str:
 def _read(text: str) -> Address | None:
     """Read an address; one that IPv6 maps from IPv4 is the IPv4 address."""
     try:
-        parsed = ip_address(text.partition("%")[0])
+        parsed = ip_address(_without_port(text).partition("%")[0])
     except ValueError:
         return None
     return (parsed.ipv4_mapped or parsed) if isinstance(parsed, IPv6Address) else parsed
@@ -52,3 +52,10 @@ def _read(text: str) -> Address | None:
 
 def _is_within(address: Address, networks: Sequence[Network]) -> bool:
     return any(address in network for network in networks)
+
+
+def _without_port(text: str) -> str:
+    """Drop the port that some proxies write behind the address, as in `192.0.2.7:4711` or `[2001:db8::7]:4711`."""
+    if text.startswith("["):
+        return text[1:].partition("]")[0]
+    return text.partition(":")[0] if text.count(":") == 1 else text

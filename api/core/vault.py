@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 from base64 import urlsafe_b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from cryptography.fernet import Fernet, InvalidToken
@@ -26,7 +26,7 @@ class UnsealableError(Exception):
 class Vault:
     """Keys for different ends, all derived from one secret (HKDF, RFC 5869)."""
 
-    secret: str
+    secret: str = field(repr=False)
 
     def token(self, purpose: str, *parts: object) -> str:
         """Make the token that stands for `parts`: 43 URL-safe characters, always the same for the same parts."""

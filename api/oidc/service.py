@@ -74,7 +74,7 @@ def admit(session: Session, *, issuer: str, claims: Claims, rules: RoleRules, is
 
     Whoever comes for the first time gets an account, and whoever comes with another role gets that role: each in a
     transaction of its own, so that it holds whatever becomes of the request. Where the token says nothing about roles,
-    an account keeps the one it has.
+    or is older than the one that told the present role, an account keeps the one it has.
 
     Raises:
         NoRole: the token gives none, and there is no default.
@@ -86,7 +86,9 @@ def admit(session: Session, *, issuer: str, claims: Claims, rules: RoleRules, is
         account = IdentityRepository(session).account(issuer=issuer, subject=claims["sub"])
         if account is not None and not account.is_active:
             return None
-        role = account.role if account is not None and values is None else rules.role(values or frozenset())
+        is_old_news = account is not None and claims["iat"] < account.role_told_at
+        keeps_role = account is not None and (values is None or is_old_news)
+        role = account.role if account is not None and keeps_role else rules.role(values or frozenset())
         if role is None:
             raise NoRole
         if account is not None and account.role == role:
@@ -95,7 +97,7 @@ def admit(session: Session, *, issuer: str, claims: Claims, rules: RoleRules, is
             if account is None:
                 _provision(session, issuer=issuer, claims=claims, role=role)
             else:
-                _change_role(session, account.id, role=role)
+                _change_role(session, account.id, role=role, told_at=claims["iat"])
         except (IntegrityError, StaleDataError):
             continue
         except Conflict as refusal:
@@ -105,18 +107,26 @@ def admit(session: Session, *, issuer: str, claims: Claims, rules: RoleRules, is
     raise AccountContended
 
 
+def is_vouched_for(session: Session, user_id: UUID) -> bool:
+    """Tell whether an account belongs to somebody whom an identity provider vouches for."""
+    return IdentityRepository(session).has_any(user_id)
+
+
 def _provision(session: Session, *, issuer: str, claims: Claims, role: str) -> None:
     with apart(session) as own:
         email, by = _free_email(own, claims), Caller.system()
         user = users.create(own, email=email, name=_name(claims), role=role, by=by, is_verified=email is not None)
-        IdentityRepository(own).add(Identity(issuer=issuer, subject=claims["sub"], user_id=user.id))
+        IdentityRepository(own).add(
+            Identity(issuer=issuer, subject=claims["sub"], user_id=user.id, role_told_at=int(claims["iat"]))
+        )
         audit.record(
             own, "identity.provisioned", by=by, subject_id=user.id, issuer=issuer, subject=claims["sub"], role=role
         )
 
 
-def _change_role(session: Session, user_id: UUID, *, role: str) -> None:
+def _change_role(session: Session, user_id: UUID, *, role: str, told_at: float) -> None:
     with apart(session) as own:
+        IdentityRepository(own).note_role(user_id, told_at=int(told_at))
         users.update(own, users.get(own, user_id), {"role": role}, by=Caller.system())
 
 

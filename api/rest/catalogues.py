@@ -119,7 +119,7 @@ def kinds_of_error(kind: type[DomainError] = DomainError) -> Iterator[type[Domai
 def _entries() -> Iterator[tuple[str, int, str]]:
     for code, meaning in FIELD_CODES.items():
         yield code, 422, meaning
-    for kind in kinds_of_error():
+    for kind in sorted(kinds_of_error(), key=lambda kind: (kind.__module__, kind.__qualname__)):
         if "code" in vars(kind):
             yield kind.code, status_of(kind), (kind.__doc__ or "").splitlines()[0]
     for status, (code, message) in HTTP_MESSAGES.items():

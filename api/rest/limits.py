@@ -110,8 +110,18 @@ class Counters:
         return Standing(name, limit, max(0, granted - 1) + beyond, seconds, is_refused=granted <= 0)
 
     def give_back(self, name: str, limit: RateLimitItem, key: str) -> None:
-        """Return a slot that was taken for something that does not count after all."""
-        self._count(limit.key_for(name, key), limit.get_expiry(), -1)
+        """Return a slot that was taken for something that does not count after all; what is empty stays empty."""
+        slot, expiry = limit.key_for(name, key), limit.get_expiry()
+        if self._count(slot, expiry, -1)[0] < 0:  # the window of the slot has ended meanwhile
+            self._count(slot, expiry, 1)
+
+    def clear(self, name: str, limit: RateLimitItem, key: str) -> None:
+        """Begin a new window."""
+        for storage in self._storages():
+            try:
+                storage.clear(limit.key_for(name, key))
+            except storage.base_exceptions:
+                log.warning("rate_limits_counted_alone")
 
     def forget(self) -> None:
         """Start anew, handfuls and counters."""
@@ -167,8 +177,9 @@ def claim(name: str, rules: str, key: str, *, is_secret: bool = False) -> None:
         if not is_secret:
             g.setdefault("standings", []).append(standing)
         if standing.is_refused:
-            for earlier in taken:
-                _counters().give_back(name, earlier, key)
+            for earlier in (*taken, limit):
+                if earlier.amount < 2 * HANDFULS:  # slots of a handful are not worth a round trip
+                    _counters().give_back(name, earlier, key)
             raise RateLimited(seconds=max(1, math.ceil(standing.seconds)))
         taken.append(limit)
 
@@ -177,6 +188,12 @@ def give_back(name: str, rules: str, key: str) -> None:
     """Return what `claim` has taken."""
     for limit in _limits(rules):
         _counters().give_back(name, limit, key)
+
+
+def forget(name: str, rules: str, key: str) -> None:
+    """Forget what has been claimed."""
+    for limit in _limits(rules):
+        _counters().clear(name, limit, key)
 
 
 def network() -> str:

@@ -14,8 +14,8 @@ class User(Identified, Versioned, Timestamped, Base):
     """An account.
 
     `email` is kept in canonical form. It is absent where an identity provider tells none, or one that another account
-    has; `password_hash`, which is argon2id, is absent where somebody else knows the password. Logins from before
-    `logins_since`, when the account was closed, stay over when it is opened again.
+    has; `password_hash`, which is argon2id, is absent where somebody else knows the password. Logins and API keys
+    from before `logins_since`, when the account was closed, stay over when it is opened again.
     """
 
     __tablename__ = "users"

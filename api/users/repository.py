@@ -32,6 +32,15 @@ class UserRepository(Repository[User]):
         query = select(User.id).where(User.id == user.id, User.password_hash == user.password_hash, User.is_active)
         return self.session.scalar(query.with_for_update(read=True)) is not None
 
+    def save(self, user: User, *, is_closed: bool) -> None:
+        """Send the changes of an account; one that is closed by them ends what was begun before this moment.
+
+        The moment is that of the statement and not of the transaction, which may have waited while others logged in.
+        """
+        if is_closed:
+            user.logins_since = func.clock_timestamp()  # evaluated by the database
+        self.session.flush()
+
     def has_admin(self) -> bool:
         """Tell whether anybody can administer the installation."""
         return self.exists(select(User.id).where(User.role == "admin", User.is_active))

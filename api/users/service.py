@@ -180,12 +180,9 @@ def update(session: Session, user: User, changes: UserChanges, *, by: Caller) ->
         if user.id == by.user_id and by.role != "admin":
             raise OwnAccount
         _keep_an_admin(session, user, changes)
-    now = UserRepository(session).now()
     for name, value in changed.items():
         setattr(user, name, value)
-    if changed.get("is_active") is False:
-        user.logins_since = now
-    session.flush()
+    UserRepository(session).save(user, is_closed=changed.get("is_active") is False)
     events.record(session, "user.updated", user.id, {"changed": sorted(changed)}, by=by)
     was = {name: before[name] for name in changed}  # type: ignore[literal-required]  # the same names
     audit.record(session, "user.updated", by=by, subject_id=user.id, before=was, after=changed)

@@ -118,6 +118,29 @@ def test_what_lies_in_the_old_mailbox_is_void_even_when_it_is_used_again(
     assert_problem(refused, 400, "reset_token_invalid")
 
 
+@pytest.mark.parametrize("answered", ["before", "after"])
+def test_a_new_password_stops_a_change_of_address_whether_it_has_been_answered_or_not(
+    client: FlaskClient, make: Factory, mailbox: Mailbox, session: Session, answered: str
+) -> None:
+    user = make.user(email=ADA)
+    headers = make.headers(user=user)
+    change(client, headers)
+    letters = mailbox.read() if answered == "before" else []
+
+    changed = client.post(
+        "/api/v1/auth/password/change",
+        json={"current_password": PASSWORD, "new_password": "seven unrelated umbrellas"},
+        headers=headers,
+    )
+    letters += mailbox.read()
+
+    assert changed.status_code == 204
+    for letter in letters:
+        if letter.template == "email_change":
+            assert_problem(verify(client, letter.token), 400, "confirmation_token_invalid")
+    assert session.execute(text("SELECT email FROM users WHERE id = :id"), {"id": user.id}).scalar_one() == ADA
+
+
 def test_an_account_without_an_address_gets_one(
     client: FlaskClient, make: Factory, mailbox: Mailbox, session: Session
 ) -> None:
@@ -202,11 +225,15 @@ def test_no_address_is_mailed_more_than_five_times_an_hour_and_nobody_notices(
     user = make.user(email=ADA)
     headers = make.headers(user=user)
 
-    changes = [told(change(client, headers)) for _ in range(6)]
+    changes, letters = [], []
+    for _ in range(6):
+        changes.append(told(change(client, headers)))
+        letters += mailbox.read()
     proofs = [told(client.post(VERIFICATION, headers=headers)) for _ in range(6)]
+    letters += mailbox.read()
 
     assert (changes, proofs) == (changes[:1] * 6, proofs[:1] * 6)
-    kinds = Counter(letter.template for letter in mailbox.read())
+    kinds = Counter(letter.template for letter in letters)
     assert kinds == {"email_change": 5, "email_change_notice": 5, "email_verification": 5}
 
 

@@ -193,6 +193,20 @@ def test_all_keys_that_do_not_work_are_refused_alike(client: FlaskClient, make: 
     assert len({answer.data for answer in answers}) == 1
 
 
+def test_keys_from_before_an_account_was_closed_stay_over(live_app: Flask) -> None:
+    client = live_app.test_client()
+    with committed(live_app) as make:
+        owner = make.user()
+        owner_id, headers, admin = owner.id, make.headers(user=owner), make.headers()
+    made = new_key(client, headers)
+
+    for version, is_active in enumerate([False, True], start=1):
+        tagged = admin | {"If-Match": f'"{version}"'}
+        client.patch(f"/api/v1/users/{owner_id}", json={"is_active": is_active}, headers=tagged)
+
+    assert_problem(client.get(ITEMS, headers=using(made)), 401, "token_invalid")
+
+
 @pytest.mark.parametrize(("role", "status"), [("customer", 403), ("clerk", 200)])
 def test_a_key_loses_what_its_owner_loses_at_the_next_request(
     client: FlaskClient, make: Factory, session: Session, role: str, status: int

@@ -104,6 +104,18 @@ def test_a_forged_token_is_written_down_and_a_missing_or_expired_one_is_not(live
     assert (row["actor_id"], row["role"], row["facts"]["code"]) == (None, "stranger", "token_invalid")
 
 
+def test_strangers_cannot_flood_the_log(live_app: Flask) -> None:
+    client = live_app.test_client()
+    with committed(live_app) as make:
+        admin = make.headers()
+
+    for _ in range(40):
+        client.get(USERS, headers={"Authorization": "Bearer a.b.c"})
+
+    rows = client.get(f"{AUDIT}?action=access&limit=200", headers=admin).get_json()["data"]
+    assert len(rows) == 30
+
+
 def test_what_is_rolled_back_leaves_no_line(client: FlaskClient, make: Factory) -> None:
     headers = make.headers()
     body = {"email": "ada@example.com", "name": "Ada", "password": PASSWORD, "role": "clerk"}

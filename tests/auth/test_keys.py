@@ -95,6 +95,19 @@ def test_a_broken_file_disturbs_nobody_who_is_running(tmp_path: Path) -> None:
     assert ring.signing_key.kid == kid
 
 
+def test_without_a_key_callers_are_told_to_wait_and_operators_what_to_do(
+    start: Callable[..., Flask], tmp_path: Path
+) -> None:
+    kid = keys.create(tmp_path)
+    app = start(jwt_keys_dir=tmp_path)
+    client, headers = app.test_client(), committed_headers(app)
+    (tmp_path / f"{kid}.pem").rename(tmp_path / "kept")
+    (tmp_path / f"{kid}.pem").mkdir()  # what nobody can read as a file
+    app.extensions["key_ring"] = KeyRing(tmp_path, overlap_seconds=OVERLAP)
+
+    assert_problem(client.get(ME, headers=headers), 503, "signing_key_missing", None)
+
+
 @pytest.mark.parametrize("kid", ["nonsense", "", None, 7, "../keys"])
 def test_a_key_nobody_made_verifies_nothing(tmp_path: Path, kid: object) -> None:
     keys.create(tmp_path)

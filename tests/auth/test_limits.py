@@ -15,6 +15,7 @@ from flask_limiter import Limiter
 from sqlalchemy import text
 
 from api import create_app
+from api.accounts import tickets
 from api.extensions import db, limiter
 from api.users import passwords
 from tests.conftest import answers as answers_well
@@ -193,6 +194,33 @@ def test_right_passwords_do_not_count(start: Callable[..., Flask]) -> None:
     answers = [attempt(client, "192.0.2.1", GUESS | {"password": PASSWORD}).status_code for _ in range(5)]
 
     assert answers == [200] * 5
+
+
+def test_right_passwords_do_not_count_however_many_come_at_once(start: Callable[..., Flask]) -> None:
+    app = start(login_account_limit="3 per minute", login_limit="1000 per minute")
+    with committed(app) as make:
+        make.user(email="ada@example.com")
+    right = GUESS | {"password": PASSWORD}
+
+    at_once(app, *[{"path": TOKEN, "method": "POST", "json": right}] * 12)
+
+    assert attempt(app.test_client(), "198.51.100.7", right).status_code == 200
+
+
+def test_whoever_reads_the_accounts_mail_is_let_in_again(start: Callable[..., Flask]) -> None:
+    app = start(login_account_limit="2 per hour", login_limit="1000 per minute")
+    with committed(app) as make:
+        user = make.user(email="ada@example.com")
+        ticket = tickets.add(make.session, tickets.RESET, email="ada@example.com", user_id=user.id, seconds=600)
+        token = f"{ticket.id}.{app.extensions['vault'].token(tickets.RESET, ticket.id)}"
+    client = app.test_client()
+    guesses = [attempt(client, f"192.0.2.{number}").status_code for number in range(3)]
+
+    reset = client.post("/api/v1/auth/password/reset", json={"token": token, "password": "kettle-mauve-lantern"})
+    login = attempt(client, "198.51.100.7", GUESS | {"password": "kettle-mauve-lantern"})
+
+    assert guesses == [401, 401, 429]
+    assert (reset.status_code, login.status_code) == (204, 200)
 
 
 def test_one_password_tried_on_many_accounts_meets_a_limit(start: Callable[..., Flask]) -> None:

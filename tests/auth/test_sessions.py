@@ -18,6 +18,8 @@ from tests.live import committed
 from tests.rest.envelope import assert_problem
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flask import Flask
     from flask.testing import FlaskClient
     from sqlalchemy.orm import Session
@@ -76,6 +78,7 @@ def test_logins_of_others_are_neither_seen_nor_ended(client: FlaskClient, make: 
     headers = make.headers(role=role)
 
     seen = client.get(SESSIONS, headers=headers, query_string={"user_id": str(ada.id)}).get_json()["data"]
+    assert seen == []
     ended = client.delete(f"{SESSIONS}/{login['id']}", headers=headers)
 
     assert {row["user_id"] for row in seen}.isdisjoint({str(ada.id)})
@@ -168,6 +171,17 @@ def test_an_old_login_is_fresh_again_once_confirmed(
         assert client.post(CONFIRM, json={"password": PASSWORD}, headers=headers).status_code == 204
 
     assert client.post(path, headers=headers).status_code == 201
+
+
+def test_guesses_at_a_confirmation_use_up_the_limit_of_the_account(start: Callable[..., Flask]) -> None:
+    app = start(login_account_limit="3 per minute", login_limit="100 per minute")
+    with committed(app) as make:
+        headers = make.headers(user=make.user(email="ada@example.com"))
+    client = app.test_client()
+
+    answers = [client.post(CONFIRM, json={"password": "wrong"}, headers=headers).status_code for _ in range(5)]
+
+    assert answers == [401] * 3 + [429] * 2
 
 
 def test_confirming_one_login_makes_no_other_fresh(client: FlaskClient, make: Factory, session: Session) -> None:

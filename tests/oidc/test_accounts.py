@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import event, func, select, update
+from sqlalchemy import event, func, select, text, update
 
+from api.accounts import service as accounts
 from api.audit.models import AuditEntry
 from api.core.caller import Caller
 from api.extensions import db
@@ -205,6 +207,33 @@ def test_a_role_that_changes_at_the_provider_changes_here_at_the_next_request(
     assert "audit:read" not in after["scopes"]
     entry = session.scalars(select(AuditEntry).where(AuditEntry.action == "user.updated")).one()
     assert (entry.facts["before"], entry.facts["after"]) == ({"role": "admin"}, {"role": "clerk"})
+
+
+@pytest.mark.usefixtures("trusted")
+def test_an_older_token_does_not_bring_a_role_back(see: Callable[..., dict[str, Any]], make: Factory) -> None:
+    make.user(role="admin")
+    now = int(time.time())
+    see(roles=["boss"], iat=now - 60)
+    newer = see(roles=["warehouse"], iat=now - 30)
+
+    older = see(roles=["boss"], iat=now - 60)
+    newest = see(roles=["boss"], iat=now)
+
+    assert [seen["role"] for seen in (newer, older, newest)] == ["clerk", "clerk", "admin"]
+
+
+@pytest.mark.usefixtures("trusted")
+def test_a_forgotten_password_opens_no_account_of_the_provider(
+    see: Callable[..., dict[str, Any]], make: Factory, session: Session
+) -> None:
+    see(email="ada@example.com", email_verified=True)
+    make.user(email="eve@example.com")
+
+    for email in ("ada@example.com", "eve@example.com"):
+        accounts.answer_forgotten_password(session, email=email, seconds=600)
+
+    tickets = session.scalars(text("SELECT email FROM account_tickets")).all()
+    assert tickets == ["eve@example.com"]
 
 
 @pytest.mark.usefixtures("trusted")

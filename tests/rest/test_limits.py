@@ -172,6 +172,16 @@ def test_a_slot_that_is_given_back_can_be_taken_again(valkey: Valkey) -> None:
     assert [standing.is_refused for standing in (first, again, beyond)] == [False, False, True]
 
 
+def test_a_slot_of_a_window_that_has_ended_is_not_given_back(valkey: Valkey) -> None:
+    counters, limit, key = Counters(RedisStorage(valkey.url)), parse("2 per hour"), str(uuid4())
+
+    for _ in range(5):
+        counters.give_back("test", limit, key)
+    refused = [counters.take("test", limit, key).is_refused for _ in range(3)]
+
+    assert refused == [False, False, True]
+
+
 @pytest.mark.parametrize("how", ["killed", "frozen"])
 def test_without_valkey_each_process_counts_alone_and_nobody_waits(own_valkey: Valkey, how: str) -> None:
     counters = Counters(RedisStorage(own_valkey.url, **TIMEOUTS))

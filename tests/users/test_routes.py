@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 from sqlalchemy import select, text
 
@@ -14,6 +16,7 @@ from api.extensions import db
 from tests.factories import PASSWORD
 from tests.live import at_once, committed
 from tests.rest.envelope import assert_problem
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -225,6 +228,38 @@ def test_logins_from_before_an_account_was_closed_stay_over(live_app: Flask) -> 
     assert client.get(f"{USERS}/me", headers={"Authorization": f"Bearer {login['access_token']}"}).status_code == 200
 
 
+def test_a_login_while_an_account_is_being_closed_is_over_too(live_app: Flask, database_url: str) -> None:
+    client = live_app.test_client()
+    with committed(live_app) as make:
+        user = make.user(email="ada@example.com", role="admin")
+        user_id, admin = user.id, make.headers()
+    path, tag = f"{USERS}/{user_id}", {"If-Match": '"1"'}
+
+    with psycopg.connect(database_url.replace("+psycopg", "")) as other, ThreadPoolExecutor(1) as thread:
+        other.execute("SELECT id FROM users WHERE role = 'admin' FOR KEY SHARE")
+        other.execute("SELECT id FROM users WHERE role = 'admin' FOR SHARE")
+        closing = thread.submit(lambda: client.patch(path, json={"is_active": False}, headers=admin | tag))
+        wait_until(lambda: waits_for_a_lock(database_url), seconds=5)
+        login = live_app.test_client().post(
+            "/api/v1/auth/token", json={"username": "ada@example.com", "password": PASSWORD}
+        )
+        other.rollback()
+        closed = closing.result()
+    opened = client.patch(
+        f"{USERS}/{user_id}", json={"is_active": True}, headers=admin | {"If-Match": closed.headers["ETag"]}
+    )
+
+    assert [answer.status_code for answer in (login, closed, opened)] == [200, 200, 200]
+    used = client.get(f"{USERS}/me", headers={"Authorization": f"Bearer {login.get_json()['access_token']}"})
+    assert_problem(used, 401, "token_invalid")
+
+
+def waits_for_a_lock(database_url: str) -> bool:
+    with psycopg.connect(database_url.replace("+psycopg", "")) as connection:
+        query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        return bool(connection.execute(query).fetchone()[0])  # type: ignore[index]  # a count has a row
+
+
 def test_a_change_is_written_into_the_security_log(client: FlaskClient, make: Factory, session: Session) -> None:
     user, admin = make.user(role="clerk"), make.user()
 
@@ -297,7 +332,8 @@ def test_how_an_account_could_be_entered_is_for_administrators(
     one = client.get(f"{USERS}/{user.id}", headers=headers).get_json()
     (*_, listed) = client.get(USERS, headers=headers).get_json()["data"]
 
-    assert (set(one), set(listed)) == (SHOWN | FOR_ADMINS, SHOWN | FOR_ADMINS) if sees else (SHOWN, SHOWN)
+    expected = SHOWN | FOR_ADMINS if sees else SHOWN
+    assert (set(one), set(listed)) == (expected, expected)
     assert set(client.get(f"{USERS}/me", headers=headers).get_json()) == SHOWN | FOR_ADMINS | {"scopes"}
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -130,3 +133,34 @@ def test_a_hash_made_with_other_parameters_is_renewed_by_a_login(session: Sessio
 
     assert (wrong, kept, right) == (None, weaker, user)
     assert session.scalars(text("SELECT password_hash FROM users")).one().startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+
+
+def test_no_password_takes_long_to_judge() -> None:
+    worst = "4@8({[<369&!1/|0$5+7%2" * 4
+    began = time.process_time()
+
+    passwords.check(worst)
+
+    assert time.process_time() - began < 1.0  # 24 characters take some hundredths of a second, 72 took six seconds
+
+
+def test_no_more_than_two_passwords_are_hashed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    running, most, entered = 0, 0, threading.Lock()
+    hash_ = passwords._hasher.hash  # noqa: SLF001  # what takes memory and time
+
+    def counted(password: str) -> str:
+        nonlocal running, most
+        with entered:
+            running += 1
+            most = max(most, running)
+        try:
+            return hash_(password)
+        finally:
+            with entered:
+                running -= 1
+
+    monkeypatch.setattr(passwords._hasher, "hash", counted)  # noqa: SLF001  # the same
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(passwords.digest, ["correct horse"] * 16))
+
+    assert most == passwords.CONCURRENT_HASHES
