@@ -2,7 +2,8 @@
 
 **Authentication.** `POST /api/v1/auth/token` takes a username (an e-mail address) and a password and gives an access
 token for ten minutes: `Authorization: Bearer TOKEN`. `POST /api/v1/auth/refresh` exchanges the refresh token, which is
-good once, for the next pair; repeated within half a minute, because an answer was lost, it gives the same pair again.
+good once, for the next pair; repeated within half a minute, because an answer was lost, it gives the same refresh token
+again, as long as that has not been used itself.
 Programs use an API key in the same header (`POST /api/v1/api-keys`). A role is a set of scopes, and so is a key; every
 operation below names the scopes it needs. A login that is ended, an account that is closed or has a new role: all of
 that counts at the very next request. Sensitive changes want a login of the last quarter of an hour, or a confirmation

@@ -143,7 +143,8 @@ class Settings(BaseSettings):
     )
 
     sign_up: Literal["open", "invited", "closed"] = Field(
-        "invited", description="Who may open an account: everybody (as a customer), the invited, or nobody."
+        "invited",
+        description="Who may open an account: `open` to all (as customers), the `invited` only, or `closed`.",
     )
     invitation_seconds: int = Field(7 * 86_400, ge=3600, description="Life of an invitation and of a sign-up.")
     reset_seconds: int = Field(3600, ge=300, description="Life of a password reset.")

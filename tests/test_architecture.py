@@ -62,6 +62,7 @@ SHARED_CODES = {
     "location_not_found",
     "malformed_body",
     "out_of_range",
+    "password_wrong",
     "unsupported_media_type",
 }
 """Codes that mean the same wherever they come from, and so may have several classes."""

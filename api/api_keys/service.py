@@ -104,6 +104,7 @@ def create(
         raise ExpiryOutOfRange
     issued = _issue(keys, ApiKey(user_id=owner_id, name=name, scopes=sorted(set(scopes)), expires_at=expires_at))
     audit.record(session, "api_key.created", by=by, subject_id=issued.id, **_facts(issued))
+    users.notify(session, owner_id, what=f"an API key was made for it: {name}")
     return issued
 
 

@@ -38,7 +38,9 @@ algorithm_option = click.option(
 @as_json_option
 def create(algorithm: files.Algorithm, *, as_json: bool) -> None:
     """Make the first signing key, or one more."""
-    _show_new(files.create(_directory(), algorithm), as_json=as_json)
+    is_first = not tokens.ring().standings()
+    kid = files.create(_directory(), algorithm)
+    _show_new(kid, as_json=as_json, signs="now" if is_first else f"in {files.SETTLING_SECONDS} seconds")
 
 
 @keys.command("rotate")
@@ -58,7 +60,7 @@ def rotate(algorithm: files.Algorithm, *, at_once: bool, as_json: bool) -> None:
         for key, state in old:
             if at_once or state == "retired":
                 files.remove(directory, key.kid)
-    _show_new(kid, as_json=as_json)
+    _show_new(kid, as_json=as_json, signs="now" if at_once else f"in {files.SETTLING_SECONDS} seconds")
 
 
 @keys.command("list")
@@ -127,5 +129,5 @@ def _directory() -> Path:
     return current_app.extensions["stockroom"].keys_dir  # type: ignore[no-any-return]  # Flask's extensions are untyped
 
 
-def _show_new(kid: str, *, as_json: bool) -> None:
-    show([{"kid": kid, "directory": str(_directory())}], title="Made a signing key", as_json=as_json)
+def _show_new(kid: str, *, as_json: bool, signs: str) -> None:
+    show([{"kid": kid, "directory": str(_directory()), "signs": signs}], title="Made a signing key", as_json=as_json)

@@ -10,6 +10,14 @@ class CredentialsInvalid(Unauthenticated):
     message = "The username or the password is wrong."
 
 
+class PasswordWrong(Forbidden):
+    """Whoever confirms a login must know its password."""
+
+    code = "password_wrong"
+    message = "The password is another one; if it is forgotten, ask for a new one."
+    field = "password"
+
+
 class OtpRequired(Unauthenticated):
     """The password is right and a second factor protects the account."""
 

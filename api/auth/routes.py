@@ -70,8 +70,8 @@ def reauthenticate(body: dict[str, Any]) -> None:
 def refresh(body: dict[str, str]) -> dict[str, Any]:
     """Refresh tokens
 
-    A refresh token is good once. For half a minute it gets the same successor again, in case the answer was lost; after
-    that two parties must hold it, and the login is ended for both.
+    A refresh token is good once. For half a minute, and as long as its successor has not been used, it gets the same
+    successor again, in case the answer was lost; otherwise two parties must hold it, and the login is ended for both.
     """
     return _pair(edge.refresh(body["refresh_token"]))
 

@@ -14,6 +14,7 @@ from api.auth.errors import (
     NotALogin,
     OtpInvalid,
     OtpRequired,
+    PasswordWrong,
     RefreshTokenInvalid,
     RefreshTokenReused,
     SessionNotFound,
@@ -104,11 +105,15 @@ def reauthenticate(
 
     Raises:
         NotALogin: the caller has no login of this installation, as an API key has none.
-        CredentialsInvalid, OtpRequired, OtpInvalid: as for `log_in`.
+        PasswordWrong: the password is another one.
+        OtpRequired, OtpInvalid: as for `log_in`.
 
     """
     session_id, email = login_of(by, email=email)
-    _check_credentials(session, email=email, password=password, otp=otp, vault=vault, by=by)
+    try:
+        _check_credentials(session, email=email, password=password, otp=otp, vault=vault, by=by)
+    except CredentialsInvalid:  # the caller is known: 401 would tell clients that their token is over
+        raise PasswordWrong from None
     SessionRepository(session).confirm(session_id)
     audit.record(session, "login.confirmed", by=by, subject_id=session_id)
 

@@ -34,7 +34,7 @@ class TokenInvalid(Unauthenticated):
     """The token is not one of ours, or no longer."""
 
     code = "token_invalid"
-    message = "The access token is not valid; log in again."
+    message = "The token is not valid, or not any more: refresh it, log in again, or use another API key."
 
 
 class TokenExpired(Unauthenticated):
@@ -62,7 +62,7 @@ class ReauthenticationRequired(Forbidden):
     """The change is sensitive and the login too old to be sure who sits there."""
 
     code = "reauthentication_required"
-    message = "Confirm who you are first: POST /api/v1/auth/reauthenticate with your password."
+    message = "Confirm who you are first: POST /api/v1/auth/reauthenticate with your password (and `otp`)."
 
 
 class Authenticator(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from api.rest.schemas import Schema
+
+
+WIDTH_OF_A_PIPE = 240
+"""Nobody looks at its edge, and somebody may want to find an id in it."""
 
 
 class Refused(click.ClickException):
@@ -80,7 +85,7 @@ def show(rows: Sequence[dict[str, Any]], *, title: str, as_json: bool) -> None:
         return
     table = Table(title=title)
     for name in rows[0] if rows else ():
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(*("" if value is None else str(value) for value in row.values()))
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_PIPE).print(table)

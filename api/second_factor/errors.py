@@ -14,7 +14,7 @@ class SecondFactorOff(Conflict):
     """The account has none."""
 
     code = "second_factor_off"
-    message = "There is no second factor to do this with; begin with POST /api/v1/auth/second-factor."
+    message = "There is no second factor to do this with; it has to be set up first."
 
 
 class CodeWrong(RuleViolation):

@@ -17,6 +17,7 @@ from api.audit import service as audit
 from api.core.vault import UnsealableError
 from api.second_factor.errors import CodeWrong, SecondFactorOff, SecondFactorOn
 from api.second_factor.repository import SecondFactorRepository
+from api.users import service as users
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -95,6 +96,7 @@ def confirm(session: Session, user_id: UUID, *, otp: str, vault: Vault, by: Call
     factor.confirmed_at = factors.now()
     session.flush()
     audit.record(session, "second_factor.enabled", by=by, subject_id=user_id)
+    users.notify(session, user_id, what="its second factor was switched on")
     return _new_codes(session, user_id)
 
 
@@ -109,6 +111,7 @@ def renew_codes(session: Session, user_id: UUID, *, by: Caller) -> list[str]:
     if factor is None or factor.confirmed_at is None:
         raise SecondFactorOff
     audit.record(session, "recovery_codes.renewed", by=by, subject_id=user_id)
+    users.notify(session, user_id, what="its recovery codes were renewed")
     return _new_codes(session, user_id)
 
 
@@ -125,6 +128,7 @@ def switch_off(session: Session, user_id: UUID, *, by: Caller) -> None:
         raise SecondFactorOff
     factors.remove(factor)
     audit.record(session, "second_factor.disabled", by=by, subject_id=user_id)
+    users.notify(session, user_id, what="its second factor was switched off")
 
 
 def is_on(session: Session, user_id: UUID) -> bool:
@@ -144,6 +148,7 @@ def verify(session: Session, user_id: UUID, *, otp: str, vault: Vault, by: Calle
         return False
     left = factors.codes_left(user_id)
     audit.record(session, "recovery_code.used", by=by, actor_id=user_id, subject_id=user_id, left=left)
+    users.notify(session, user_id, what=f"a recovery code was used to log in; {left} are left")
     return True
 
 

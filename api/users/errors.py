@@ -46,7 +46,7 @@ class OwnAccount(Forbidden):
     """Nobody but an administrator changes what they themselves may do."""
 
     code = "own_account"
-    message = "Nobody changes their own role or deactivates their own account; ask an administrator."
+    message = "Only administrators change their own role or close their own account; ask one."
 
 
 class LastAdmin(Conflict):

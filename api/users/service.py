@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypedDict
 from api.audit import service as audit
 from api.core.scopes import ONLY_FOR_PEOPLE, ROLES
 from api.events import service as events
+from api.mail import service as mail
 from api.users import passwords
 from api.users.errors import AddressUnknown, EmailTaken, LastAdmin, OwnAccount, RoleNotYours, UserNotFound
 from api.users.models import User
@@ -134,6 +135,13 @@ def profile(session: Session, *, by: Caller) -> Profile:
         password_changed_at=user.password_changed_at,
         scopes=sorted(by.scopes),
     )
+
+
+def notify(session: Session, user_id: UUID, *, what: str) -> None:
+    """Tell the owner of an account by mail what has happened to it; who has no address is not told."""
+    email = get(session, user_id).email
+    if email is not None:
+        mail.send(session, "security_notice", to=email, what=what)
 
 
 def find(session: Session, email: str) -> User | None:

@@ -56,6 +56,15 @@ def test_a_key_does_what_it_was_made_for_and_nothing_else(client: FlaskClient, m
     assert client.get(ME, headers=key).get_json()["scopes"] == ["items:read", "stock:read"]
 
 
+def test_the_owner_is_told_by_mail(client: FlaskClient, make: Factory, session: Session) -> None:
+    ada = make.user(email="ada@example.com")
+
+    new_key(client, make.headers(user=ada))
+
+    (job,) = session.execute(text("SELECT args FROM procrastinate_jobs")).scalars()
+    assert (job["to"], job["facts"]["what"]) == ("ada@example.com", "an API key was made for it: till")
+
+
 def test_what_a_key_does_is_its_owners_doing(client: FlaskClient, make: Factory, session: Session) -> None:
     ada = make.user(role="customer")
     headers = make.headers(user=ada)

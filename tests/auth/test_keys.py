@@ -214,7 +214,7 @@ def test_flask_keys_create_makes_a_key(tmp_path: Path, start: Callable[..., Flas
     result = run(start(jwt_keys_dir=tmp_path), "create", "--algorithm", "EdDSA", "--json")
 
     (path,) = tmp_path.glob("*.pem")
-    assert json.loads(result.output) == [{"kid": path.stem, "directory": str(tmp_path)}]
+    assert json.loads(result.output) == [{"kid": path.stem, "directory": str(tmp_path), "signs": "now"}]
     assert isinstance(serialization.load_pem_private_key(path.read_bytes(), None), ed25519.Ed25519PrivateKey)
 
 

@@ -166,7 +166,7 @@ def test_an_old_login_is_fresh_again_once_confirmed(
         session.execute(text("UPDATE auth_sessions SET authenticated_at = now() - interval '15 minutes 1 second'"))
         assert_problem(client.post(path, headers=headers), 403, "reauthentication_required", None)
         wrong = client.post(CONFIRM, json={"password": "wrong"}, headers=headers)
-        assert_problem(wrong, 401, "credentials_invalid", None)
+        assert_problem(wrong, 403, "password_wrong", "password")
         assert_problem(client.post(path, headers=headers), 403, "reauthentication_required")
         assert client.post(CONFIRM, json={"password": PASSWORD}, headers=headers).status_code == 204
 
@@ -181,7 +181,7 @@ def test_guesses_at_a_confirmation_use_up_the_limit_of_the_account(start: Callab
 
     answers = [client.post(CONFIRM, json={"password": "wrong"}, headers=headers).status_code for _ in range(5)]
 
-    assert answers == [401] * 3 + [429] * 2
+    assert answers == [403] * 3 + [429] * 2
 
 
 def test_confirming_one_login_makes_no_other_fresh(client: FlaskClient, make: Factory, session: Session) -> None:

@@ -23,6 +23,7 @@ FACTS: dict[str, Any] = {
     "until": "2026-05-17 09:30 UTC",
     "role": "clerk",
     "inviter": "Grace",
+    "what": "its second factor was switched on",
     "new_address": "new@example.com",
 }
 TEMPLATES = sorted(

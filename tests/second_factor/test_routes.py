@@ -155,6 +155,22 @@ def test_switched_off_it_asks_for_nothing_and_its_codes_are_gone(
     assert_problem(client.delete(FACTOR, headers=headers), 409, "second_factor_off")
 
 
+def test_the_owner_is_told_by_mail(client: FlaskClient, make: Factory, session: Session) -> None:
+    _, codes, _ = switched_on(client, make)
+    headers = headers_of_ada(client, make, codes[0])
+    client.post(f"{FACTOR}/recovery-codes", headers=headers)
+    client.delete(FACTOR, headers=headers)
+
+    jobs = session.execute(text("SELECT args FROM procrastinate_jobs ORDER BY id")).scalars()
+    told = [(job["to"], job["facts"]["what"]) for job in jobs]
+    assert told == [
+        ("ada@example.com", "its second factor was switched on"),
+        ("ada@example.com", "a recovery code was used to log in; 9 are left"),
+        ("ada@example.com", "its recovery codes were renewed"),
+        ("ada@example.com", "its second factor was switched off"),
+    ]
+
+
 def test_what_does_not_fit_is_refused(client: FlaskClient, make: Factory) -> None:
     headers = make.headers()
 
