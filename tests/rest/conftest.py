@@ -31,7 +31,7 @@ def log_in(session: Session) -> Callable[[str], dict[str, str]]:
         user = User(email=email, name="Somebody quick", password_hash="none", role=role)
         session.add(user)
         session.flush()
-        login = AuthSession(user_id=user.id, refresh_hash=b"", expires_at=datetime.now(UTC) + timedelta(hours=1))
+        login = AuthSession(user_id=user.id, refresh_seed=b"", expires_at=datetime.now(UTC) + timedelta(hours=1))
         session.add(login)
         session.flush()
         return {"Authorization": f"Bearer {tokens.issue(user.id, login.id)}"}
