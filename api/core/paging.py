@@ -7,18 +7,19 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from itsdangerous import BadSignature, URLSafeSerializer
-from sqlalchemy import tuple_
+from sqlalchemy import and_, func, literal_column, or_, select, tuple_
 
 from api.core.errors import Malformed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from sqlalchemy import Select
+    from sqlalchemy import ColumnElement, Select
     from sqlalchemy.orm import InstrumentedAttribute, Session
 
 
@@ -31,12 +32,30 @@ class CursorInvalid(Malformed):
 
 
 @dataclass(frozen=True, slots=True)
+class Key:
+    """One part of the order of a list: a column or an indexed expression, never null, and how a row shows its value."""
+
+    column: ColumnElement[Any] | InstrumentedAttribute[Any]
+    read: Callable[[Any], object]
+    descending: bool = False
+
+    def follows(self, value: object) -> ColumnElement[bool]:
+        """Tell which rows come after those that have this value."""
+        return self.column < value if self.descending else self.column > value
+
+    def ordered(self) -> ColumnElement[Any]:
+        """Put rows in this order."""
+        return self.column.desc() if self.descending else self.column.asc()
+
+
+@dataclass(frozen=True, slots=True)
 class Listing:
-    """A query with the unique, indexed key that puts its rows in order."""
+    """A query with the unique key that puts its rows in order; an index on the key makes every page cost the same."""
 
     query: Select[Any]
-    keys: tuple[InstrumentedAttribute[Any], ...]
+    keys: tuple[InstrumentedAttribute[Any] | Key, ...]
     descending: bool = False
+    """The direction of the keys that are plain columns."""
 
     def page(self, session: Session, *, limit: int, after: Sequence[object] | None) -> tuple[list[Any], list[Any]]:
         """Read up to `limit` rows that follow the key values `after`.
@@ -45,22 +64,44 @@ class Listing:
             The rows, and the key values to continue after (empty when there is nothing more).
 
         """
-        query = self.query
-        if after is not None:
-            position = tuple_(*self.keys)
-            query = query.where(position < tuple(after) if self.descending else position > tuple(after))
-        query = query.order_by(*(key.desc() if self.descending else key.asc() for key in self.keys))
-        result = session.execute(query.limit(limit + 1))
-        one_entity = len(self.query.column_descriptions) == 1
-        rows = list(result.scalars()) if one_entity else list(result)
+        keys = self._keys()
+        query = self.query if after is None else self.query.where(_beyond(keys, after))
+        result = session.execute(query.order_by(*(key.ordered() for key in keys)).limit(limit + 1))
+        rows: list[Any] = list(result.scalars() if self._is_of_entities() else result)
         if len(rows) <= limit:
             return rows, []
         rows.pop()
-        return rows, [getattr(rows[-1], key.key) for key in self.keys]
+        return rows, [key.read(rows[-1]) for key in keys]
+
+    def count(self, session: Session, *, at_most: int) -> int:
+        """Count the rows of all pages together, but no further than `at_most`."""
+        rows = self.query.with_only_columns(literal_column("1"), maintain_column_froms=True).limit(at_most)
+        return int(session.scalar(select(func.count()).select_from(rows.subquery())) or 0)
 
     def types(self) -> tuple[type, ...]:
         """Tell the Python types of the key's parts."""
-        return tuple(key.type.python_type for key in self.keys)
+        return tuple(key.column.type.python_type for key in self._keys())
+
+    def _keys(self) -> list[Key]:
+        return [key if isinstance(key, Key) else Key(key, attrgetter(key.key), self.descending) for key in self.keys]
+
+    def _is_of_entities(self) -> bool:
+        columns = self.query.column_descriptions
+        return len(columns) == 1 and columns[0]["expr"] is columns[0]["entity"]
+
+
+def _beyond(keys: Sequence[Key], after: Sequence[object]) -> ColumnElement[bool]:
+    """Tell which rows come after those with these key values; one comparison of rows where all go one way."""
+    descending = keys[0].descending
+    if all(key.descending is descending for key in keys):
+        position = tuple_(*(key.column for key in keys))
+        return position < tuple(after) if descending else position > tuple(after)
+    first, *others = keys
+    if not others:
+        return first.follows(after[0])
+    is_equal = first.column == after[0]
+    bound = or_(first.follows(after[0]), is_equal)  # says nothing new, but lets an index on the first key be entered
+    return and_(bound, or_(first.follows(after[0]), and_(is_equal, _beyond(others, after[1:]))))
 
 
 def seal(values: Sequence[object], *, secret: str, scope: object) -> str:

@@ -6,9 +6,10 @@ from functools import cached_property
 from typing import Any
 
 import marshmallow as ma
+from flask import g
 
 from api.rest import caller
-from api.rest.fields import List, Nested, QueryInteger, SafeString, Text
+from api.rest.fields import Boolean, List, Nested, QueryInteger, SafeString, StrictInteger, Text
 from api.rest.messages import Message, Range
 
 
@@ -50,6 +51,15 @@ class ResponseSchema(Schema):
         return {name: scope for name, scope in scopes.items() if scope}
 
 
+class SparseSchema(ResponseSchema):
+    """The rows of a list whose query can name the fields it wants (as `shown`); the others are left out."""
+
+    @ma.post_dump
+    def _leave_out_what_was_not_asked_for(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        shown = g.get("shown")
+        return data if shown is None else {name: value for name, value in data.items() if name in shown}
+
+
 class UpdateSchema(Schema):
     """The shape of a PATCH: every field optional, at least one given."""
 
@@ -72,6 +82,10 @@ class PageQuerySchema(Schema):
         max_length=2000,
         metadata={"description": "Where to go on: `next_cursor` of the page before.", "examples": ["WyIyMjQyMyJd.x"]},
     )
+    count = Boolean(
+        load_default=False,
+        metadata={"description": "Whether to count the rows of all pages together, up to 100,000.", "examples": [True]},
+    )
 
 
 def page_of(schema: type[Schema]) -> type[Schema]:
@@ -90,6 +104,12 @@ def page_of(schema: type[Schema]) -> type[Schema]:
                     "description": "Send it as `cursor` for the next page; null on the last one.",
                     "examples": [None],
                 },
+            ),
+            "total": StrictInteger(
+                metadata={"description": "All rows of all pages; only with `count=true`.", "examples": [1204]}
+            ),
+            "total_is_exact": Boolean(
+                metadata={"description": "False when there are more than `total`.", "examples": [True]}
             ),
         },
     )

@@ -42,6 +42,9 @@ BEARER_SCHEME = {
     "description": "An access token of POST /api/v1/auth/token, or an API key.",
 }
 TRIES = 3
+COUNTED_AT_MOST = 100_000
+"""A list is counted no further; counting on would cost more than the page itself."""
+
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -209,18 +212,26 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # the same
 
     @staticmethod
     def paginate(view: View) -> View:
-        """Turn the `Listing` a view returns into one page, guided by the query's `limit` and `cursor`."""
+        """Turn the `Listing` a view returns into one page, guided by the query's `limit`, `cursor` and `count`.
+
+        `shown`, where the query's schema has it, leaves only those fields in the rows (see `SparseSchema`).
+        """
 
         @wraps(view)
         def wrapper(self: Any, query: dict[str, Any], *args: Any, **kwargs: Any) -> dict[str, Any]:
-            limit, cursor = query.pop("limit"), query.pop("cursor")
+            limit, cursor, is_counted = (query.pop(name) for name in ("limit", "cursor", "count"))
+            g.shown = query.pop("shown", None)
             secret = current_app.extensions["stockroom"].signing_secret
             scope = [request.endpoint, request.view_args, query, caller.current().user_id]
             listing: paging.Listing = view(self, query, *args, **kwargs)
             after = paging.unseal(cursor, types=listing.types(), secret=secret, scope=scope) if cursor else None
             rows, following = listing.page(db.session(), limit=limit, after=after)
             g.next_cursor = paging.seal(following, secret=secret, scope=scope) if following else None
-            return {"data": rows, "next_cursor": g.next_cursor}
+            page = {"data": rows, "next_cursor": g.next_cursor}
+            if is_counted:
+                total = listing.count(db.session(), at_most=COUNTED_AT_MOST + 1)
+                page |= {"total": min(total, COUNTED_AT_MOST), "total_is_exact": total <= COUNTED_AT_MOST}
+            return page
 
         return _mark(wrapper, paginated=True)
 

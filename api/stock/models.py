@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from uuid import UUID
 
 from sqlalchemy import (
@@ -11,32 +12,49 @@ from sqlalchemy import (
     ForeignKey,
     ForeignKeyConstraint,
     Index,
+    Numeric,
     SmallInteger,
     String,
     UniqueConstraint,
     func,
+    text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
 from api.core import ids
 from api.core.orm import Base
 
-RECEIPT, ADJUSTMENT, RESERVE, RELEASE = "receipt", "adjustment", "reserve", "release"
+RECEIPT, ADJUSTMENT, TRANSFER, COUNT, RESERVE, RELEASE = KINDS = (
+    "receipt",
+    "adjustment",
+    "transfer",
+    "count",
+    "reserve",
+    "release",
+)
+
+_NEWEST_FIRST = ("occurred_at", "id")
+_IN_TIME = ("item_id", "location_id", "occurred_at", "sequence")
 
 LEVEL_KEY = ("stock_levels.item_id", "stock_levels.location_id")
 
 
 class StockLevel(Base):
-    """How much of an item lies at a location and how much of that is promised.
+    """How much of an item lies at a location, what it is worth, and how much of it is promised.
 
-    `version` counts the level's movements. Only this domain writes here, and always under a row lock.
+    `version` counts the level's movements, `moved_at` is the latest moment at which any of them happened. A level
+    keeps its item's `reorder_point` (a trigger passes changes on), so that whoever holds its lock can tell whether it
+    is low. Only this domain writes here, and always under a row lock.
     """
 
     __tablename__ = "stock_levels"
     __table_args__ = (
         CheckConstraint("on_hand >= 0", name="on_hand_not_negative"),
         CheckConstraint("reserved BETWEEN 0 AND on_hand", name="reserved_within_on_hand"),
+        CheckConstraint("value >= 0 AND (on_hand > 0 OR value = 0)", name="value_of_something"),
+        CheckConstraint("is_low = coalesce(on_hand - reserved <= reorder_point, false)", name="is_low_told_rightly"),
         Index("ix_stock_levels_location_id", "location_id", "item_id"),
+        Index("ix_stock_levels_low", "item_id", "location_id", postgresql_where=text("is_low")),
         {"postgresql_with": {"fillfactor": 80}},
     )
 
@@ -44,7 +62,11 @@ class StockLevel(Base):
     location_id: Mapped[UUID] = mapped_column(ForeignKey("locations.id"), primary_key=True)
     on_hand: Mapped[int] = mapped_column(default=0, server_default="0")
     reserved: Mapped[int] = mapped_column(default=0, server_default="0")
+    value: Mapped[Decimal] = mapped_column(Numeric(24, 4), default=0, server_default="0")
     version: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    moved_at: Mapped[datetime | None]
+    reorder_point: Mapped[int | None]
+    is_low: Mapped[bool] = mapped_column(default=False, server_default="false")
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
     @property
@@ -56,17 +78,32 @@ class StockLevel(Base):
 class StockMovement(Base):
     """One immutable line of the ledger: what changed, by how much, why, who, when, and the balance after it.
 
-    `sequence` numbers a level's movements from 1 without gaps. Triggers refuse UPDATE, DELETE and TRUNCATE.
+    `sequence` numbers a level's movements from 1 without gaps, in the order in which they were recorded. One that
+    happened before an earlier numbered one `is_late`. Triggers refuse UPDATE, DELETE and TRUNCATE.
     """
 
     __tablename__ = "stock_movements"
     __table_args__ = (
         ForeignKeyConstraint(["item_id", "location_id"], LEVEL_KEY),
         UniqueConstraint("item_id", "location_id", "sequence"),
-        CheckConstraint("kind IN ('receipt', 'adjustment', 'reserve', 'release')", name="kind_known"),
+        CheckConstraint(
+            "kind IN ('receipt', 'adjustment', 'transfer', 'count', 'reserve', 'release')", name="kind_known"
+        ),
         CheckConstraint("on_hand_change <> 0 OR reserved_change <> 0", name="changes_something"),
         CheckConstraint("reserved BETWEEN 0 AND on_hand", name="balance_possible"),
-        Index("ix_stock_movements_source_id", "source_id", postgresql_where="source_id IS NOT NULL"),
+        Index("ix_stock_movements_occurred_at", *_NEWEST_FIRST),
+        Index("ix_stock_movements_item_id", "item_id", *_NEWEST_FIRST),
+        Index("ix_stock_movements_location_id", "location_id", *_NEWEST_FIRST),
+        Index("ix_stock_movements_source_id", "source_id", *_NEWEST_FIRST, postgresql_where="source_id IS NOT NULL"),
+        Index("ix_stock_movements_reference", "reference", *_NEWEST_FIRST, postgresql_where="reference IS NOT NULL"),
+        Index(
+            "ix_stock_movements_by_hand",
+            "kind",
+            *_NEWEST_FIRST,
+            postgresql_where=text("kind NOT IN ('reserve', 'release')"),
+        ),
+        Index("ix_stock_movements_in_time", *_IN_TIME, postgresql_where=text("NOT is_late")),
+        Index("ix_stock_movements_late", *_IN_TIME, postgresql_where=text("is_late")),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)
@@ -78,6 +115,8 @@ class StockMovement(Base):
     reserved_change: Mapped[int]
     on_hand: Mapped[int]
     reserved: Mapped[int]
+    value_change: Mapped[Decimal] = mapped_column(Numeric(24, 4), default=0, server_default="0")
+    value: Mapped[Decimal] = mapped_column(Numeric(24, 4), default=0, server_default="0")
     reason: Mapped[str | None] = mapped_column(String(40))
     reference: Mapped[str | None] = mapped_column(String(200))
     source_id: Mapped[UUID | None]
@@ -85,6 +124,7 @@ class StockMovement(Base):
     request_id: Mapped[str | None] = mapped_column(String(128))
     occurred_at: Mapped[datetime] = mapped_column(server_default=func.now())
     recorded_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    is_late: Mapped[bool] = mapped_column(default=False, server_default="false")
 
     @property
     def quantity(self) -> int:
@@ -93,7 +133,7 @@ class StockMovement(Base):
 
 
 class Allocation(Base):
-    """The part of an open promise that one stock level keeps: so much for this line of this order."""
+    """The part of an open promise that one stock level keeps: so much for this line of this order or transfer."""
 
     __tablename__ = "allocations"
     __table_args__ = (

@@ -1,0 +1,84 @@
+CREATE VIEW integrity AS
+WITH ledger AS (
+    SELECT item_id, location_id, sum(on_hand_change) AS on_hand, sum(reserved_change) AS reserved,
+        sum(value_change) AS value, count(*) AS movements, max(sequence) AS last_sequence, max(occurred_at) AS moved_at
+    FROM stock_movements GROUP BY item_id, location_id
+), told AS (
+    SELECT item_id, location_id, on_hand, reserved, value, is_late, occurred_at,
+        sum(on_hand_change) OVER upto AS ledger_on_hand, sum(reserved_change) OVER upto AS ledger_reserved,
+        sum(value_change) OVER upto AS ledger_value,
+        max(occurred_at) OVER (upto ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS moved_before
+    FROM stock_movements
+    WINDOW upto AS (PARTITION BY item_id, location_id ORDER BY sequence)
+), promised AS (
+    SELECT item_id, location_id, sum(quantity) AS quantity FROM allocations GROUP BY item_id, location_id
+), compared AS (
+    SELECT item_id, location_id,
+        coalesce(l.on_hand, 0) AS on_hand, coalesce(l.reserved, 0) AS reserved, coalesce(l.version, 0) AS version,
+        coalesce(m.on_hand, 0) AS ledger_on_hand, coalesce(m.reserved, 0) AS ledger_reserved,
+        coalesce(m.movements, 0) AS movements, coalesce(m.last_sequence, 0) AS last_sequence,
+        coalesce(p.quantity, 0) AS promised, coalesce(l.value, 0) AS value, coalesce(m.value, 0) AS ledger_value,
+        l.moved_at, m.moved_at AS ledger_moved_at
+    FROM stock_levels AS l
+    FULL JOIN ledger AS m USING (item_id, location_id)
+    FULL JOIN promised AS p USING (item_id, location_id)
+), held AS (
+    SELECT owner_id, line_no, item_id, sum(quantity) AS quantity
+    FROM allocations GROUP BY owner_id, line_no, item_id
+), ordered AS (
+    SELECT owner_id AS order_id, line_no, item_id, quantity FROM held
+    WHERE NOT EXISTS (SELECT FROM transfers WHERE id = owner_id)
+), carried AS (
+    SELECT owner_id AS transfer_id, line_no, item_id, quantity FROM held
+    WHERE EXISTS (SELECT FROM transfers WHERE id = owner_id)
+), under_way AS (
+    SELECT transfer_id, line_no, item_id,
+        quantity - received_quantity - returned_quantity - lost_quantity AS quantity
+    FROM transfer_lines WHERE quantity > received_quantity + returned_quantity + lost_quantity
+), owed AS (
+    SELECT order_id, line_no, item_id, quantity - cancelled_quantity AS quantity
+    FROM order_lines WHERE is_stocked AND quantity > cancelled_quantity
+)
+SELECT 'on_hand differs from the ledger' AS kind, item_id, location_id, NULL::uuid AS order_id, NULL::uuid AS transfer_id,
+    on_hand::bigint AS found, ledger_on_hand::bigint AS expected
+FROM compared WHERE on_hand <> ledger_on_hand
+UNION ALL
+SELECT 'reserved differs from the ledger', item_id, location_id, NULL, NULL, reserved, ledger_reserved
+FROM compared WHERE reserved <> ledger_reserved
+UNION ALL
+SELECT 'reserved differs from open promises', item_id, location_id, NULL, NULL, reserved, promised
+FROM compared WHERE reserved <> promised
+UNION ALL
+SELECT 'the ledger has a gap', item_id, location_id, NULL, NULL, movements, greatest(version, last_sequence)
+FROM compared WHERE movements <> version OR movements <> last_sequence
+UNION ALL
+SELECT 'a ledger line tells a wrong balance', item_id, location_id, NULL, NULL, count(*), 0
+FROM told WHERE on_hand <> ledger_on_hand OR reserved <> ledger_reserved GROUP BY item_id, location_id
+UNION ALL
+SELECT 'a cancelled order has units that are not', NULL, NULL, id, NULL, sum(quantity - cancelled_quantity), 0
+FROM orders JOIN order_lines ON order_id = id
+WHERE status = 'cancelled' AND quantity > cancelled_quantity GROUP BY id
+UNION ALL
+SELECT 'an order holds other than it owes', item_id, NULL, order_id, NULL,
+    coalesce(ordered.quantity, 0), coalesce(owed.quantity, 0)
+FROM ordered FULL JOIN owed USING (order_id, line_no, item_id)
+WHERE coalesce(ordered.quantity, 0) <> coalesce(owed.quantity, 0)
+UNION ALL
+SELECT 'a transfer holds other than is in transit', item_id, NULL, NULL, transfer_id,
+    coalesce(carried.quantity, 0), coalesce(under_way.quantity, 0)
+FROM carried FULL JOIN under_way USING (transfer_id, line_no, item_id)
+WHERE coalesce(carried.quantity, 0) <> coalesce(under_way.quantity, 0)
+UNION ALL
+SELECT 'a value differs from the ledger, in ten-thousandths', item_id, location_id, NULL, NULL,
+    (value * 10000)::bigint, (ledger_value * 10000)::bigint
+FROM compared WHERE value <> ledger_value
+UNION ALL
+SELECT 'a ledger line tells a wrong value', item_id, location_id, NULL, NULL, count(*), 0
+FROM told WHERE value <> ledger_value GROUP BY item_id, location_id
+UNION ALL
+SELECT 'a late ledger line is not marked as late', item_id, location_id, NULL, NULL, count(*), 0
+FROM told WHERE occurred_at < moved_before AND NOT is_late GROUP BY item_id, location_id
+UNION ALL
+SELECT 'the last movement was at another time, in seconds', item_id, location_id, NULL, NULL,
+    extract(epoch FROM moved_at)::bigint, extract(epoch FROM ledger_moved_at)::bigint
+FROM compared WHERE moved_at IS DISTINCT FROM ledger_moved_at

@@ -1,0 +1,347 @@
+"""Give items their facts and a search, locations their kind, stock its worth and its past; add transfers and counts.
+
+Revision ID: 0005
+Revises: 0004
+Create Date: 2026-11-22 22:15:00+00:00
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+revision = "0005"
+down_revision = "0004"
+branch_labels = None
+depends_on = None
+
+SQL = Path(__file__).parent.parent / "sql"
+
+NOW = sa.text("now()")
+MOMENT = sa.DateTime(timezone=True)
+WORTH = sa.Numeric(24, 4)
+LIVE, ARCHIVED = "archived_at IS NULL", "archived_at IS NOT NULL"
+
+OLD_KINDS = "kind IN ('receipt', 'adjustment', 'reserve', 'release')"
+KINDS = "kind IN ('receipt', 'adjustment', 'transfer', 'count', 'reserve', 'release')"
+
+ROUGH_WORDS = """
+    UPDATE items SET words = ARRAY(
+        SELECT DISTINCT word FROM regexp_split_to_table(lower(sku || ' ' || name), '[^[:alnum:]]+') AS word
+        WHERE word <> ''
+    )
+"""
+"""Good enough to be found by until an item is next changed, which words it properly."""
+
+LEARN_WORDS = """
+    CREATE FUNCTION learn_item_words() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        INSERT INTO item_words (word)
+        SELECT DISTINCT said.word FROM changed CROSS JOIN unnest(changed.words) AS said (word)
+        WHERE NOT EXISTS (SELECT FROM item_words AS known WHERE known.word = said.word)
+        ORDER BY said.word
+        ON CONFLICT DO NOTHING;
+        RETURN NULL;
+    END
+    $$
+"""
+
+LEARN = """
+    CREATE TRIGGER item_words_are_learned_{when} AFTER {when} ON items REFERENCING NEW TABLE AS changed
+    FOR EACH STATEMENT EXECUTE FUNCTION learn_item_words()
+"""
+
+PASS_ON_REORDER_POINT = """
+    CREATE FUNCTION pass_on_reorder_point() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        UPDATE stock_levels AS level
+        SET reorder_point = NEW.reorder_point,
+            is_low = coalesce(level.on_hand - level.reserved <= NEW.reorder_point, false)
+        FROM locations AS place
+        WHERE level.item_id = NEW.id AND place.id = level.location_id AND place.kind IN ('warehouse', 'store');
+        RETURN NULL;
+    END
+    $$
+"""
+"""A level keeps its item's reorder point, so that whoever holds its lock knows it without another row."""
+
+REORDER_POINT_CHANGES = """
+    CREATE TRIGGER reorder_point_is_passed_on AFTER UPDATE OF reorder_point ON items
+    FOR EACH ROW WHEN (OLD.reorder_point IS DISTINCT FROM NEW.reorder_point)
+    EXECUTE FUNCTION pass_on_reorder_point()
+"""
+
+MARK_LATE = """
+    UPDATE stock_movements AS m SET is_late = true FROM (
+        SELECT id, occurred_at < max(occurred_at) OVER (
+            PARTITION BY item_id, location_id ORDER BY sequence ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        ) AS is_late FROM stock_movements
+    ) AS seen WHERE seen.id = m.id AND seen.is_late
+"""
+
+NOTE_LAST_MOVES = """
+    UPDATE stock_levels AS l SET moved_at = m.moved_at FROM (
+        SELECT item_id, location_id, max(occurred_at) AS moved_at FROM stock_movements GROUP BY item_id, location_id
+    ) AS m WHERE m.item_id = l.item_id AND m.location_id = l.location_id
+"""
+
+NEWEST_FIRST = ["occurred_at", "id"]
+
+
+def upgrade() -> None:
+    """Go forward."""
+    _describe_items()
+    _describe_locations()
+    _describe_stock()
+    _add_transfers()
+    _add_counts()
+    op.execute("DROP VIEW integrity")
+    op.execute(_sql("integrity_0005.sql"))
+
+
+def _describe_items() -> None:
+    op.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
+    op.add_column("items", sa.Column("barcode", sa.String(length=14), nullable=True))
+    op.add_column("items", sa.Column("category", sa.String(length=100), nullable=True))
+    op.add_column("items", sa.Column("tags", ARRAY(sa.Text()), server_default="{}", nullable=False))
+    op.add_column("items", sa.Column("attributes", JSONB(), server_default="{}", nullable=False))
+    op.add_column("items", sa.Column("image_url", sa.String(length=2000), nullable=True))
+    op.add_column("items", sa.Column("cost_price", sa.Numeric(14, 4), nullable=True))
+    op.add_column("items", sa.Column("reorder_point", sa.Integer(), nullable=True))
+    op.add_column("items", sa.Column("reorder_quantity", sa.Integer(), nullable=True))
+    op.add_column("items", sa.Column("words", ARRAY(sa.Text()), server_default="{}", nullable=False))
+    op.create_check_constraint(op.f("ck_items_cost_price_not_negative"), "items", "cost_price >= 0")
+    op.create_check_constraint(op.f("ck_items_reorder_point_not_negative"), "items", "reorder_point >= 0")
+    op.create_check_constraint(op.f("ck_items_reorder_quantity_positive"), "items", "reorder_quantity > 0")
+
+    op.create_table(
+        "item_words",
+        sa.Column("word", sa.Text(collation="C"), nullable=False),
+        sa.PrimaryKeyConstraint("word", name=op.f("pk_item_words")),
+        comment="Every word that items have ever been described by: what a misspelt one may have meant",
+    )
+    op.create_index(
+        "ix_item_words_similar", "item_words", ["word"], postgresql_using="gin", postgresql_ops={"word": "gin_trgm_ops"}
+    )
+    op.execute(LEARN_WORDS)
+    for when in ("INSERT", "UPDATE"):
+        op.execute(LEARN.format(when=when))
+    op.execute(ROUGH_WORDS)
+
+    op.drop_index("ix_items_sku_id", "items")
+    for name in ("sku", "name", "unit_price", "created_at", "updated_at"):
+        op.create_index(f"ix_items_live_{name}", "items", [name, "id"], postgresql_where=LIVE)
+    op.create_index(
+        "ix_items_live_category", "items", [sa.text("coalesce(category, '')"), "sku", "id"], postgresql_where=LIVE
+    )
+    op.create_index("ix_items_archived_sku", "items", ["sku", "id"], postgresql_where=ARCHIVED)
+    op.create_index("uq_items_barcode", "items", [sa.text("lpad(barcode, 14, '0')")], unique=True)
+    op.create_index("ix_items_words", "items", [sa.text("array_to_tsvector(words)")], postgresql_using="gin")
+    op.create_index("ix_items_tags", "items", ["tags"], postgresql_using="gin")
+    op.create_index(
+        "ix_items_attributes",
+        "items",
+        ["attributes"],
+        postgresql_using="gin",
+        postgresql_ops={"attributes": "jsonb_path_ops"},
+    )
+
+
+def _describe_locations() -> None:
+    op.add_column("locations", sa.Column("kind", sa.String(length=20), server_default="warehouse", nullable=False))
+    op.add_column("locations", sa.Column("address", JSONB(), nullable=True))
+    op.add_column("locations", sa.Column("archived_at", MOMENT, nullable=True))
+    op.create_check_constraint(
+        op.f("ck_locations_kind_known"), "locations", "kind IN ('warehouse', 'store', 'quarantine', 'transit')"
+    )
+    op.create_index("uq_locations_transit", "locations", ["kind"], unique=True, postgresql_where="kind = 'transit'")
+
+
+def _describe_stock() -> None:
+    op.add_column("stock_levels", sa.Column("value", WORTH, server_default="0", nullable=False))
+    op.add_column("stock_levels", sa.Column("moved_at", MOMENT, nullable=True))
+    op.add_column("stock_levels", sa.Column("reorder_point", sa.Integer(), nullable=True))
+    op.add_column("stock_levels", sa.Column("is_low", sa.Boolean(), server_default="false", nullable=False))
+    op.create_check_constraint(
+        op.f("ck_stock_levels_value_of_something"), "stock_levels", "value >= 0 AND (on_hand > 0 OR value = 0)"
+    )
+    op.create_check_constraint(
+        op.f("ck_stock_levels_is_low_told_rightly"),
+        "stock_levels",
+        "is_low = coalesce(on_hand - reserved <= reorder_point, false)",
+    )
+    op.create_index(
+        "ix_stock_levels_low", "stock_levels", ["item_id", "location_id"], postgresql_where=sa.text("is_low")
+    )
+    op.execute(PASS_ON_REORDER_POINT)
+    op.execute(REORDER_POINT_CHANGES)
+
+    op.add_column("stock_movements", sa.Column("value_change", WORTH, server_default="0", nullable=False))
+    op.add_column("stock_movements", sa.Column("value", WORTH, server_default="0", nullable=False))
+    op.add_column("stock_movements", sa.Column("is_late", sa.Boolean(), server_default="false", nullable=False))
+    op.execute("ALTER TABLE stock_movements DISABLE TRIGGER stock_movements_are_immutable")
+    op.execute(MARK_LATE)
+    op.execute("ALTER TABLE stock_movements ENABLE TRIGGER stock_movements_are_immutable")
+    op.execute(NOTE_LAST_MOVES)
+    op.drop_constraint("ck_stock_movements_kind_known", "stock_movements")
+    op.create_check_constraint(op.f("ck_stock_movements_kind_known"), "stock_movements", KINDS)
+
+    op.drop_index("ix_stock_movements_source_id", "stock_movements")
+    for column in ("source_id", "reference"):
+        op.create_index(
+            f"ix_stock_movements_{column}",
+            "stock_movements",
+            [column, *NEWEST_FIRST],
+            postgresql_where=f"{column} IS NOT NULL",
+        )
+    op.create_index("ix_stock_movements_occurred_at", "stock_movements", NEWEST_FIRST)
+    for column in ("item_id", "location_id"):
+        op.create_index(f"ix_stock_movements_{column}", "stock_movements", [column, *NEWEST_FIRST])
+    op.create_index(
+        "ix_stock_movements_by_hand",
+        "stock_movements",
+        ["kind", *NEWEST_FIRST],
+        postgresql_where="kind NOT IN ('reserve', 'release')",
+    )
+    level = ["item_id", "location_id", "occurred_at", "sequence"]
+    op.create_index("ix_stock_movements_in_time", "stock_movements", level, postgresql_where="NOT is_late")
+    op.create_index("ix_stock_movements_late", "stock_movements", level, postgresql_where="is_late")
+
+
+def _add_transfers() -> None:
+    op.create_table(
+        "transfers",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("from_location_id", sa.Uuid(), nullable=False),
+        sa.Column("to_location_id", sa.Uuid(), nullable=False),
+        sa.Column("status", sa.String(length=20), nullable=False),
+        sa.Column("reference", sa.String(length=200), nullable=True),
+        sa.Column("note", sa.String(length=2000), nullable=True),
+        sa.Column("created_by", sa.Uuid(), nullable=True),
+        sa.Column("sent_at", MOMENT, server_default=NOW, nullable=False),
+        sa.Column("completed_at", MOMENT, nullable=True),
+        sa.Column("version", sa.BigInteger(), server_default="1", nullable=False),
+        sa.Column("created_at", MOMENT, server_default=NOW, nullable=False),
+        sa.Column("updated_at", MOMENT, server_default=NOW, nullable=False),
+        sa.CheckConstraint(
+            "status IN ('in_transit', 'completed', 'cancelled')", name=op.f("ck_transfers_status_known")
+        ),
+        sa.CheckConstraint("from_location_id <> to_location_id", name=op.f("ck_transfers_goes_somewhere")),
+        sa.ForeignKeyConstraint(["from_location_id"], ["locations.id"], name=op.f("fk_transfers_from_location_id")),
+        sa.ForeignKeyConstraint(["to_location_id"], ["locations.id"], name=op.f("fk_transfers_to_location_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_transfers")),
+    )
+    op.create_index("ix_transfers_status_id", "transfers", ["status", "id"])
+    op.create_index("ix_transfers_from_location_id", "transfers", ["from_location_id", "id"])
+    op.create_index("ix_transfers_to_location_id", "transfers", ["to_location_id", "id"])
+    op.create_table(
+        "transfer_lines",
+        sa.Column("transfer_id", sa.Uuid(), nullable=False),
+        sa.Column("line_no", sa.SmallInteger(), nullable=False),
+        sa.Column("item_id", sa.Uuid(), nullable=False),
+        sa.Column("quantity", sa.Integer(), nullable=False),
+        sa.Column("received_quantity", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("returned_quantity", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("lost_quantity", sa.Integer(), server_default="0", nullable=False),
+        sa.CheckConstraint("quantity > 0", name=op.f("ck_transfer_lines_quantity_positive")),
+        sa.CheckConstraint(
+            "least(received_quantity, returned_quantity, lost_quantity) >= 0"
+            " AND received_quantity + returned_quantity + lost_quantity <= quantity",
+            name=op.f("ck_transfer_lines_ends_within_quantity"),
+        ),
+        sa.ForeignKeyConstraint(["transfer_id"], ["transfers.id"], name=op.f("fk_transfer_lines_transfer_id")),
+        sa.ForeignKeyConstraint(["item_id"], ["items.id"], name=op.f("fk_transfer_lines_item_id")),
+        sa.PrimaryKeyConstraint("transfer_id", "line_no", name=op.f("pk_transfer_lines")),
+    )
+    op.create_index("ix_transfer_lines_item_id", "transfer_lines", ["item_id"])
+
+
+def _add_counts() -> None:
+    op.create_table(
+        "counts",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("location_id", sa.Uuid(), nullable=False),
+        sa.Column("status", sa.String(length=20), nullable=False),
+        sa.Column("reference", sa.String(length=200), nullable=True),
+        sa.Column("note", sa.String(length=2000), nullable=True),
+        sa.Column("created_by", sa.Uuid(), nullable=True),
+        sa.Column("closed_by", sa.Uuid(), nullable=True),
+        sa.Column("closed_at", MOMENT, nullable=True),
+        sa.Column("version", sa.BigInteger(), server_default="1", nullable=False),
+        sa.Column("created_at", MOMENT, server_default=NOW, nullable=False),
+        sa.Column("updated_at", MOMENT, server_default=NOW, nullable=False),
+        sa.CheckConstraint("status IN ('open', 'posted', 'cancelled')", name=op.f("ck_counts_status_known")),
+        sa.ForeignKeyConstraint(["location_id"], ["locations.id"], name=op.f("fk_counts_location_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_counts")),
+    )
+    op.create_index(
+        "uq_counts_open", "counts", ["location_id"], unique=True, postgresql_where=sa.text("status = 'open'")
+    )
+    op.create_index("ix_counts_location_id", "counts", ["location_id", "id"])
+    op.create_table(
+        "count_entries",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("count_id", sa.Uuid(), nullable=False),
+        sa.Column("item_id", sa.Uuid(), nullable=False),
+        sa.Column("quantity", sa.Integer(), nullable=False),
+        sa.Column("on_hand", sa.Integer(), nullable=False),
+        sa.Column("counted_by", sa.Uuid(), nullable=True),
+        sa.Column("counted_at", MOMENT, server_default=NOW, nullable=False),
+        sa.Column("is_replaced", sa.Boolean(), server_default="false", nullable=False),
+        sa.CheckConstraint("quantity >= 0", name=op.f("ck_count_entries_quantity_not_negative")),
+        sa.ForeignKeyConstraint(["count_id"], ["counts.id"], name=op.f("fk_count_entries_count_id")),
+        sa.ForeignKeyConstraint(["item_id"], ["items.id"], name=op.f("fk_count_entries_item_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_count_entries")),
+    )
+    op.create_index("ix_count_entries_count_id_item_id", "count_entries", ["count_id", "item_id"])
+    op.create_index("ix_count_entries_item_id", "count_entries", ["item_id"])
+
+
+def downgrade() -> None:
+    """Go back. Transfers and counts in the ledger become adjustments, which the revision before knows."""
+    op.execute("DROP VIEW integrity")
+    for table in ("count_entries", "counts", "transfer_lines", "transfers"):
+        op.drop_table(table)
+    for index in ("late", "in_time", "by_hand", "location_id", "item_id", "occurred_at", "reference", "source_id"):
+        op.drop_index(f"ix_stock_movements_{index}", "stock_movements")
+    op.create_index(
+        "ix_stock_movements_source_id", "stock_movements", ["source_id"], postgresql_where="source_id IS NOT NULL"
+    )
+    op.execute("ALTER TABLE stock_movements DISABLE TRIGGER stock_movements_are_immutable")
+    op.drop_constraint("ck_stock_movements_kind_known", "stock_movements")
+    op.execute("UPDATE stock_movements SET kind = 'adjustment' WHERE kind IN ('transfer', 'count')")
+    op.create_check_constraint(op.f("ck_stock_movements_kind_known"), "stock_movements", OLD_KINDS)
+    op.execute("ALTER TABLE stock_movements ENABLE TRIGGER stock_movements_are_immutable")
+    for column in ("is_late", "value", "value_change"):
+        op.drop_column("stock_movements", column)
+    op.execute("DROP TRIGGER reorder_point_is_passed_on ON items")
+    op.execute("DROP FUNCTION pass_on_reorder_point")
+    for column in ("is_low", "reorder_point", "moved_at", "value"):
+        op.drop_column("stock_levels", column)
+    for column in ("archived_at", "address", "kind"):
+        op.drop_column("locations", column)
+    _forget_items()
+    op.execute(_sql("integrity_0002.sql"))
+
+
+def _forget_items() -> None:
+    for when in ("INSERT", "UPDATE"):
+        op.execute(f"DROP TRIGGER item_words_are_learned_{when} ON items")
+    op.execute("DROP FUNCTION learn_item_words")
+    op.drop_table("item_words")
+    for column in ("sku", "name", "unit_price", "created_at", "updated_at"):
+        op.drop_index(f"ix_items_live_{column}", "items")
+    op.drop_index("ix_items_archived_sku", "items")
+    for column in (
+        "words", "reorder_quantity", "reorder_point", "cost_price", "image_url", "attributes", "tags", "category", "barcode"
+    ):  # fmt: skip
+        op.drop_column("items", column)
+    op.create_index("ix_items_sku_id", "items", ["sku", "id"])
+    op.execute("DROP EXTENSION pg_trgm")
+
+
+def _sql(name: str) -> sa.TextClause:
+    return sa.text((SQL / name).read_text("utf-8"))
