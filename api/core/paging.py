@@ -67,7 +67,7 @@ class Listing:
         keys = self._keys()
         query = self.query if after is None else self.query.where(_beyond(keys, after))
         result = session.execute(query.order_by(*(key.ordered() for key in keys)).limit(limit + 1))
-        rows: list[Any] = list(result.scalars() if self._is_of_entities() else result)
+        rows: list[Any] = [*(result.scalars() if self._is_of_entities() else result)]
         if len(rows) <= limit:
             return rows, []
         rows.pop()

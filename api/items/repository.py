@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from api.core.orm import AnyRow
 
-_FACTS = select(Item.id, Item.sku, Item.name, Item.unit_price, Item.is_stocked, Item.archived_at)
+_FACTS = select(Item.id, Item.sku, Item.name, Item.unit_price, Item.cost_price, Item.is_stocked, Item.archived_at)
 
 
 class ItemRepository(Repository[Item]):

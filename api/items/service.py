@@ -42,6 +42,7 @@ class ItemFacts:
     sku: str
     name: str
     unit_price: Decimal
+    cost_price: Decimal | None
     is_stocked: bool
     archived_at: datetime | None
 
@@ -125,7 +126,7 @@ def facts(session: Session, *, ids: Collection[UUID], skus: Collection[str]) -> 
 
 
 def _facts(row: AnyRow) -> ItemFacts:
-    return ItemFacts(row.id, row.sku, row.name, row.unit_price, row.is_stocked, row.archived_at)
+    return ItemFacts(*row)
 
 
 def import_many(session: Session, rows: Iterable[dict[str, Any]]) -> dict[str, UUID]:
