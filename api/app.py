@@ -40,6 +40,7 @@ from api.rest.smorest import Api
 from api.rest.strict_json import StrictJSONProvider
 from api.second_factor.cli import second_factor_off
 from api.second_factor.routes import blp as second_factor
+from api.stock import tasks as stock_tasks
 from api.stock.cli import stock as stock_commands
 from api.stock.routes import availability_blp as availability
 from api.stock.routes import blp as stock
@@ -76,7 +77,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 """Names a health check on the same machine uses."""
 
 REDIS_TIMEOUTS = {"socket_connect_timeout": 0.15, "socket_timeout": 0.15}
-TASKS = (housekeeping, mail_tasks, account_tasks)
+TASKS = (housekeeping, mail_tasks, account_tasks, stock_tasks)
 """Modules whose import declares background tasks."""
 
 COMMANDS = (worker, keys, sessions, api_key_commands, demo, spec, stock_commands, user_commands)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 type Money = Decimal
 
 UNIT_PRICE_PLACES = 4
+UNIT_PRICE_QUANTUM = Decimal(1).scaleb(-UNIT_PRICE_PLACES)
 UNIT_PRICE_LIMIT = Decimal(10_000_000_000)
 """A unit price is below this; with four places it fills NUMERIC(14, 4)."""
 
@@ -18,6 +19,17 @@ UNIT_PRICE_LIMIT = Decimal(10_000_000_000)
 def total(amounts: Iterable[Money], *, places: int) -> Money:
     """Add exact amounts and round the sum once, half to even, to `places` decimal places."""
     return sum(amounts, Decimal()).quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_EVEN)
+
+
+def share(value: Money, part: int, whole: int) -> Money:
+    """Tell what `part` of `whole` units are worth that are worth `value` together: to four places, half to even.
+
+    The whole is worth all of it, so that nothing is left over when the last unit goes.
+    """
+    if part == whole:
+        return value
+    with localcontext(prec=60):
+        return (value * part / whole).quantize(UNIT_PRICE_QUANTUM, rounding=ROUND_HALF_EVEN)
 
 
 def render(amount: Money, *, places: int) -> str:

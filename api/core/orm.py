@@ -87,6 +87,10 @@ class Repository[Model: Base]:
         self.session.flush()
         return row
 
+    def now(self) -> datetime:
+        """Tell the moment of the transaction, by the database's clock."""
+        return self.session.execute(select(func.now())).scalar_one()
+
     def one(self, query: Select[Model]) -> Model | None:
         """Find the only row a query matches."""
         return self.session.scalars(query).one_or_none()

@@ -67,7 +67,7 @@ class Listing:
         keys = self._keys()
         query = self.query if after is None else self.query.where(_beyond(keys, after))
         result = session.execute(query.order_by(*(key.ordered() for key in keys)).limit(limit + 1))
-        rows: list[Any] = [*(result.scalars() if self._is_of_entities() else result)]
+        rows: list[Any] = list(result.scalars() if self._is_of_entities() else result)
         if len(rows) <= limit:
             return rows, []
         rows.pop()
@@ -75,7 +75,7 @@ class Listing:
 
     def count(self, session: Session, *, at_most: int) -> int:
         """Count the rows of all pages together, but no further than `at_most`."""
-        rows = self.query.with_only_columns(literal_column("1"), maintain_column_froms=True).limit(at_most)
+        rows: Select[Any] = self.query.with_only_columns(literal_column("1"), maintain_column_froms=True).limit(at_most)
         return int(session.scalar(select(func.count()).select_from(rows.subquery())) or 0)
 
     def types(self) -> tuple[type, ...]:

@@ -32,6 +32,7 @@ PERMISSIONS: dict[str, Permission] = {
     "items:write": Permission("manager", "Create and change items"),
     "locations:write": Permission("manager", "Create and change locations"),
     "orders:price": Permission("manager", "Set the price of an order line by hand"),
+    "costs:read": Permission("manager", "See what items cost and what stock is worth"),
     "users:read": Permission("manager", "See users"),
     "users:write": Permission("manager", "Create, invite and change users whose role is not above one's own"),
     "sessions:all": Permission("admin", "See and end everybody's logins, not only one's own"),

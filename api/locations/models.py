@@ -11,7 +11,6 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from api.core.orm import Base, Identified, Timestamped, Versioned
 
-
 WAREHOUSE, STORE, QUARANTINE, TRANSIT = KINDS = ("warehouse", "store", "quarantine", "transit")
 SELLING = (WAREHOUSE, STORE)
 """The kinds of location that orders are served from, and that have reorder points."""

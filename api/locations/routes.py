@@ -40,7 +40,7 @@ class LocationCollection(MethodView):
     def get(self, query: dict[str, Any]) -> Listing:
         """List locations
 
-        In order of code.
+        In order of code; those in use, unless `archived=true`.
         """
         return service.listing(db.session(), **query)
 
@@ -51,7 +51,10 @@ class LocationCollection(MethodView):
     @blp.response(HTTPStatus.CREATED, LocationSchema)
     @blp.alt_response(HTTPStatus.CONFLICT, "CONFLICT")
     def post(self, body: dict[str, Any]) -> tuple[Location, dict[str, str]]:
-        """Create a location"""
+        """Create a location
+
+        Its kind says whether orders are served from it, and never changes.
+        """
         location = service.create(db.session(), **body, by=caller.current())
         blp.set_etag(location.version)
         return location, {"Location": url_for(".LocationMember", location_id=location.id)}
@@ -66,7 +69,10 @@ class LocationMember(MethodView):
     @blp.response(HTTPStatus.OK, LocationSchema)
     @blp.alt_response(HTTPStatus.NOT_FOUND, "NOT_FOUND")
     def get(self, location_id: UUID) -> Location:
-        """Show a location"""
+        """Show a location
+
+        With the ETag that a change of it asks for.
+        """
         location = service.get(db.session(), location_id)
         blp.set_etag(location.version)
         return location
@@ -78,9 +84,53 @@ class LocationMember(MethodView):
     @blp.alt_response(HTTPStatus.NOT_FOUND, "NOT_FOUND")
     @blp.alt_response(HTTPStatus.CONFLICT, "CONFLICT")
     def patch(self, changes: service.LocationChanges, location_id: UUID) -> Location:
-        """Change a location"""
+        """Change a location
+
+        Only the fields sent; `address` is replaced as a whole.
+        """
         location = service.get(db.session(), location_id)
         blp.check_etag(location.version)
         service.update(db.session(), location, changes, by=caller.current())
         blp.set_etag(location.version)
         return location
+
+    @blp.requires("locations:write")
+    @blp.etag
+    @blp.response(HTTPStatus.NO_CONTENT)
+    @blp.alt_response(HTTPStatus.NOT_FOUND, "NOT_FOUND")
+    @blp.alt_response(HTTPStatus.CONFLICT, "CONFLICT")
+    def delete(self, location_id: UUID) -> None:
+        """Delete a location
+
+        Only one where stock has never been; any other is archived.
+        """
+        location = service.get(db.session(), location_id)
+        blp.check_etag(location.version)
+        service.delete(db.session(), location, by=caller.current())
+
+
+@blp.route("/<uuid:location_id>/archive", methods=["POST"])
+@blp.requires("locations:write")
+@blp.idempotent
+@blp.response(HTTPStatus.OK, LocationSchema)
+@blp.alt_response(HTTPStatus.NOT_FOUND, "NOT_FOUND")
+@blp.alt_response(HTTPStatus.CONFLICT, "CONFLICT")
+def archive(location_id: UUID) -> Location:
+    """Archive a location
+
+    Only an empty one; no stock comes in until it is restored. One that is archived already stays as it is.
+    """
+    return service.archive(db.session(), location_id, by=caller.current())
+
+
+@blp.route("/<uuid:location_id>/restore", methods=["POST"])
+@blp.requires("locations:write")
+@blp.idempotent
+@blp.response(HTTPStatus.OK, LocationSchema)
+@blp.alt_response(HTTPStatus.NOT_FOUND, "NOT_FOUND")
+def restore(location_id: UUID) -> Location:
+    """Restore a location
+
+    It can be used for stock again. One that is in use stays as it is.
+    """
+    return service.restore(db.session(), location_id, by=caller.current())

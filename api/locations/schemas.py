@@ -2,13 +2,39 @@
 
 from __future__ import annotations
 
-from api.rest.fields import AwareDateTime, SafeString, StrictInteger, StrictUUID, Text
-from api.rest.messages import Range, Regexp
+from api.rest.fields import AwareDateTime, Boolean, Nested, SafeString, StrictInteger, StrictUUID, Text
+from api.rest.messages import OneOf, Range, Regexp
 from api.rest.schemas import PageQuerySchema, ResponseSchema, Schema, UpdateSchema, page_of
 
 CODE = {"description": "Short code, unique without regard to case.", "examples": ["MAIN"]}
 NAME = {"description": "Name shown to people.", "examples": ["Main warehouse"]}
 PRIORITY = {"description": "Orders are served from the lowest number that can serve them.", "examples": [100]}
+
+
+KIND = {
+    "description": "warehouse and store serve orders and have reorder points; quarantine keeps goods that are not for "
+    "sale. It never changes. transit stands for goods on the road between two locations.",
+    "examples": ["warehouse"],
+}
+ADDRESS = {
+    "description": "Where it is, for people and carriers.",
+    "examples": [{"line1": "1 High St", "city": "Leeds"}],
+}
+CHOSEN_KINDS = ["warehouse", "store", "quarantine"]
+
+
+class PostalAddressSchema(Schema):
+    """A postal address."""
+
+    line1 = SafeString(metadata={"description": "Street and number.", "examples": ["1 High Street"]})
+    line2 = SafeString(metadata={"description": "Building, unit.", "examples": ["Unit 4"]})
+    city = SafeString(max_length=100, metadata={"description": "Town.", "examples": ["Leeds"]})
+    region = SafeString(max_length=100, metadata={"description": "State or county.", "examples": ["West Yorkshire"]})
+    postal_code = SafeString(max_length=20, metadata={"description": "Post code.", "examples": ["LS1 4AP"]})
+    country = SafeString(
+        validate=[Regexp(r"^[A-Z]{2}$", error="Send a country code of ISO 3166-1, as in GB.")],
+        metadata={"description": "Country, ISO 3166-1 alpha-2.", "examples": ["GB"]},
+    )
 
 
 class Code(SafeString):
@@ -34,7 +60,12 @@ class LocationSchema(ResponseSchema):
     id = StrictUUID(metadata={"description": "Identifier.", "examples": ["0198c1f0-3f9e-7c3a-9d0e-2b8f1c6a7d46"]})
     code = Code()
     name = Text(metadata=NAME)
+    kind = Text(metadata=KIND)
+    address = Nested(PostalAddressSchema, allow_none=True, metadata=ADDRESS)
     priority = Priority()
+    archived_at = AwareDateTime(
+        allow_none=True, metadata={"description": "When it was taken out of use.", "examples": [None]}
+    )
     version = StrictInteger(metadata={"description": "Counts changes; the ETag.", "examples": [1]})
     created_at = AwareDateTime(metadata={"description": "When it was added.", "examples": ["2026-05-17T09:30:00Z"]})
     updated_at = AwareDateTime(metadata={"description": "When it last changed.", "examples": ["2026-05-17T09:30:00Z"]})
@@ -45,6 +76,8 @@ class LocationCreateSchema(Schema):
 
     code = Code(required=True)
     name = SafeString(required=True, metadata=NAME)
+    kind = SafeString(validate=[OneOf(CHOSEN_KINDS)], metadata=KIND)
+    address = Nested(PostalAddressSchema, allow_none=True, metadata=ADDRESS)
     priority = Priority()
 
 
@@ -53,11 +86,16 @@ class LocationUpdateSchema(UpdateSchema):
 
     code = Code()
     name = SafeString(metadata=NAME)
+    address = Nested(PostalAddressSchema, allow_none=True, metadata=ADDRESS)
     priority = Priority()
 
 
 class LocationQuerySchema(PageQuerySchema):
     """Which locations to list."""
+
+    kind = SafeString(validate=[OneOf([*CHOSEN_KINDS, "transit"])], metadata=KIND)
+    code = Code()
+    archived = Boolean(metadata={"description": "Those out of use instead of those in use.", "examples": [False]})
 
 
 LocationPageSchema = page_of(LocationSchema)

@@ -21,11 +21,10 @@ from api.rest.fields import (
     Text,
     UnitPrice,
 )
-from api.rest.messages import Length, Message, OneOf
+from api.rest.lines import ITEM_ID, ItemLineSchema, lines_of
+from api.rest.messages import Message, OneOf
 from api.rest.schemas import PageQuerySchema, ResponseSchema, Schema, page_of
 
-MAXIMUM_LINES = 1000
-ITEM_ID = {"description": "The item; or name it by `sku`.", "examples": ["0198c1f0-3f9e-7c3a-9d0e-2b8f1c6a7d45"]}
 SKU = {"description": "The item, by SKU.", "examples": ["22423"]}
 REFERENCE = {"description": "The order's number in another system.", "examples": ["WEB-10482"]}
 NOTE = {"description": "Free text.", "examples": ["Ring twice."]}
@@ -82,33 +81,19 @@ class OrderSchema(OrderSummarySchema):
     lines = List(Nested(OrderLineSchema), metadata={"description": "In the order they were given."})
 
 
-class OrderLineCreateSchema(Schema):
+class OrderLineCreateSchema(ItemLineSchema):
     """An item, by id or by SKU, and how many of it."""
 
-    item_id = StrictUUID(metadata=ITEM_ID)
-    sku = Sku(metadata=SKU)
     quantity = Quantity(required=True, metadata={"description": "How many.", "examples": [3]})
     unit_price = UnitPrice(
         metadata={"description": "A price by hand, for those who may; else the catalogue's.", "examples": ["11.50"]}
     )
 
-    @ma.validates_schema
-    def _names_one_item(self, data: dict[str, Any], **_: object) -> None:
-        if ("item_id" in data) == ("sku" in data):
-            raise ma.ValidationError(
-                Message("Name the item by item_id or by sku, one of the two.", "required"), "item_id"
-            )
-
 
 class OrderCreateSchema(Schema):
     """A new order; its stock is reserved when it is placed."""
 
-    lines = List(
-        Nested(OrderLineCreateSchema),
-        required=True,
-        validate=Length(min=1, max=MAXIMUM_LINES),
-        metadata={"description": "1 to 1,000 lines."},
-    )
+    lines = lines_of(OrderLineCreateSchema)
     location_id = StrictUUID(metadata=LOCATION_ID)
     reference = SafeString(metadata=REFERENCE)
     note = SafeString(max_length=2000, multiline=True, metadata=NOTE)

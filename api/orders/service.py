@@ -68,7 +68,7 @@ def place(
     Raises:
         ItemUnknown, ItemArchived: naming every such line.
         PriceNotAllowed: the caller gave a price and may not.
-        LocationUnknown: the location named does not exist.
+        LocationUnknown, LocationArchived, LocationReserved, LocationDoesNotSell: the location named cannot serve it.
         InsufficientStock: naming every item that is short.
 
     """
@@ -83,7 +83,7 @@ def place(
         details=details or {},
     )
     if location_id is not None:
-        locations.ensure(session, location_id)
+        locations.ensure(session, location_id, sells=True)
     stock.reserve(session, order.promise(), by=by, location_id=location_id)
     repository.insert(session, [order])
     events.record(session, "order.placed", order.id, _facts(order), by=by)

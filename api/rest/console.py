@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Session
 
+    from api.core.errors import Problem
     from api.rest.schemas import Schema
 
 
@@ -37,8 +38,10 @@ class Refused(click.ClickException):
 
 
 @contextmanager
-def transaction() -> Iterator[Session]:
+def transaction(*, is_rehearsal: bool = False) -> Iterator[Session]:
     """Give a command its session; commit when it ends well, roll back when not, and put refusals into sentences.
+
+    A rehearsal is rolled back in any case: everything is tried and nothing is kept.
 
     Raises:
         Refused: with what a domain, or an absent database, has to say.
@@ -47,10 +50,10 @@ def transaction() -> Iterator[Session]:
     session = db.session()
     try:
         yield session
-        session.commit()
+        session.rollback() if is_rehearsal else session.commit()
     except DomainError as error:
         session.rollback()
-        raise Refused("\n".join(problem.message for problem in error.problems)) from error
+        raise Refused("\n".join(_sentence(problem) for problem in error.problems)) from error
     except SQLAlchemyError as error:
         session.rollback()
         refusal = translate(error)
@@ -61,6 +64,15 @@ def transaction() -> Iterator[Session]:
             "name that in DATA_DIR; or set DATABASE_URL."
         )
         raise Refused(hint if isinstance(refusal, DatabaseUnavailable) else str(refusal)) from error
+
+
+def _sentence(problem: Problem) -> str:
+    """Say what is wrong, and on which line where there are many."""
+    match (problem.field or "").split("."):
+        case ["lines", number, *_]:
+            return f"Line {int(number) + 1}: {problem.message}"
+        case _:
+            return problem.message
 
 
 def parse(schema: type[Schema], **options: object) -> dict[str, Any]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
-from api.core import ids
+from api.core import ids, money
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from api.core.caller import Caller
+    from api.core.money import Money
+
+NOTHING = Decimal()
 
 
 class LevelKey(NamedTuple):
@@ -37,11 +41,25 @@ class Balance:
     on_hand: int
     reserved: int
     version: int
+    value: Money = NOTHING
+    moved_at: datetime | None = None
+    """The latest moment at which a movement happened; unknown while the latest is one that happens now."""
+
+    reorder_point: int | None = None
 
     @property
     def available(self) -> int:
         """What can still be promised."""
         return self.on_hand - self.reserved
+
+    @property
+    def is_low(self) -> bool:
+        """Tell whether it is time to reorder."""
+        return self.reorder_point is not None and self.available <= self.reorder_point
+
+    def worth(self, quantity: int) -> Money:
+        """Tell what so many units are worth, by the average of those that lie there; nothing where none do."""
+        return money.share(self.value, quantity, self.on_hand) if self.on_hand else NOTHING
 
 
 @dataclass(slots=True)
@@ -55,13 +73,16 @@ class Movement:
     kind: str
     on_hand_change: int
     reserved_change: int
+    value_change: Money
     on_hand: int
     reserved: int
+    value: Money
     reason: str | None
     reference: str | None
     source_id: UUID | None
     actor_id: UUID | None
     request_id: str | None
+    is_late: bool
     occurred_at: datetime | None
     recorded_at: datetime | None = None
 
@@ -73,7 +94,7 @@ class Movement:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why a movement happens."""
+    """Why movements are booked; no moment means now."""
 
     kind: str
     reason: str | None = None
@@ -82,46 +103,92 @@ class Cause:
     occurred_at: datetime | None = None
 
 
+class Opening(NamedTuple):
+    """What a level was when it was locked."""
+
+    version: int
+    was_low: bool
+    moved_at: datetime | None
+
+
 @dataclass(slots=True)
 class Book:
-    """The levels a transaction holds locked, and everything it is about to write about them."""
+    """What one transaction does to locked levels."""
 
     balances: dict[LevelKey, Balance]
     by: Caller
     movements: list[Movement] = field(default_factory=list)
     kept: dict[PromiseKey, tuple[UUID, int]] = field(default_factory=dict)
-    """New promises: the item and the quantity."""
+    """New promises: their item and quantity."""
     freed: dict[PromiseKey, int] = field(default_factory=dict)
     """How much of existing promises ends."""
-    _opened_at: dict[LevelKey, int] = field(default_factory=dict)
+    openings: dict[LevelKey, Opening] = field(default_factory=dict)
+    """The levels that were moved, as they were before."""
+    _in_the_present: set[LevelKey] = field(default_factory=set)
 
-    def move(self, key: LevelKey, cause: Cause, *, on_hand: int = 0, reserved: int = 0) -> None:
-        """Book a change of a locked level. The caller has made sure that the balance allows it."""
+    def move(
+        self, key: LevelKey, cause: Cause, *, on_hand: int = 0, reserved: int = 0, value: Money | None = None
+    ) -> Movement:
+        """Book a change of a locked level. The caller has made sure that the balance allows it.
+
+        Units that come or go without a `value` of their own come or go at the average of those that lie there.
+        """
         balance = self.balances[key]
-        self._opened_at.setdefault(key, balance.version)
+        if key not in self.openings:
+            self.openings[key] = Opening(balance.version, balance.is_low, balance.moved_at)
+        if value is None:
+            value = balance.worth(on_hand) if on_hand > 0 else -balance.worth(-on_hand) if on_hand else NOTHING
         balance.on_hand += on_hand
         balance.reserved += reserved
+        balance.value += value
         balance.version += 1
-        self.movements.append(
-            Movement(
-                id=ids.new(),
-                item_id=key.item_id,
-                location_id=key.location_id,
-                sequence=balance.version,
-                kind=cause.kind,
-                on_hand_change=on_hand,
-                reserved_change=reserved,
-                on_hand=balance.on_hand,
-                reserved=balance.reserved,
-                reason=cause.reason,
-                reference=cause.reference,
-                source_id=cause.source_id,
-                actor_id=self.by.user_id,
-                request_id=self.by.request_id,
-                occurred_at=cause.occurred_at,
-            )
+        movement = Movement(
+            id=ids.new(),
+            item_id=key.item_id,
+            location_id=key.location_id,
+            sequence=balance.version,
+            kind=cause.kind,
+            on_hand_change=on_hand,
+            reserved_change=reserved,
+            value_change=value,
+            on_hand=balance.on_hand,
+            reserved=balance.reserved,
+            value=balance.value,
+            reason=cause.reason,
+            reference=cause.reference,
+            source_id=cause.source_id,
+            actor_id=self.by.user_id,
+            request_id=self.by.request_id,
+            is_late=self._is_late(key, cause.occurred_at),
+            occurred_at=cause.occurred_at,
         )
+        self.movements.append(movement)
+        return movement
+
+    def _is_late(self, key: LevelKey, occurred_at: datetime | None) -> bool:
+        """Tell whether a movement happened before one that has a lower number; note the latest moment."""
+        balance = self.balances[key]
+        if occurred_at is None:
+            self._in_the_present.add(key)
+            balance.moved_at = None
+            return False
+        if key in self._in_the_present or (balance.moved_at is not None and occurred_at < balance.moved_at):
+            return True
+        balance.moved_at = occurred_at
+        return False
 
     def changed(self) -> Iterable[tuple[LevelKey, Balance, int]]:
         """List the levels that were moved, with the version each had when it was locked."""
-        return ((key, self.balances[key], version) for key, version in self._opened_at.items())
+        return ((key, self.balances[key], opening.version) for key, opening in self.openings.items())
+
+    def crossings(self) -> Iterable[tuple[LevelKey, Balance]]:
+        """List the levels that are low and were not, or were low and are not; the first stock at all is neither."""
+        return (
+            (key, self.balances[key])
+            for key, opening in self.openings.items()
+            if opening.version and opening.was_low is not self.balances[key].is_low
+        )
+
+    def latest(self) -> datetime | None:
+        """Tell the latest moment known of the levels that were moved: what happens now is not before it."""
+        return max((one.moved_at for one in self.openings.values() if one.moved_at is not None), default=None)

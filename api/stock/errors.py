@@ -38,6 +38,36 @@ class Shortage:
         return Problem(InsufficientStock.code, message, f"lines.{self.line}.quantity", facts)
 
 
+class InsufficientStockThen(Conflict):
+    """A movement dated back would have taken away, at its time or later, what was not available."""
+
+    code = "insufficient_stock_then"
+    message = "From {since} until now there was a time when less than that was available; nothing was changed."
+
+
+class LevelChanged(Conflict):
+    """A line was meant for a level that has changed since; the details name every one."""
+
+    code = "stock_level_changed"
+    message = "The level is not as expected; nothing was changed. Read it again and decide anew."
+
+
+class InTheFuture(RuleViolation):
+    """Something is said to have happened at a time that has not come."""
+
+    code = "occurred_in_future"
+    message = "This time has not come yet; leave it out for what happens now."
+    field = "occurred_at"
+
+
+class PastUnknown(RuleViolation):
+    """Low levels are asked for at a moment of the past, whose reorder points are not kept."""
+
+    code = "past_unknown"
+    message = "Which levels were low in the past is not known; leave out `low` or `as_of`."
+    field = "low"
+
+
 class ItemUnknown(RuleViolation):
     """A line names an item that does not exist."""
 

@@ -43,8 +43,8 @@ class StockLevel(Base):
     """How much of an item lies at a location, what it is worth, and how much of it is promised.
 
     `version` counts the level's movements, `moved_at` is the latest moment at which any of them happened. A level
-    keeps its item's `reorder_point` (a trigger passes changes on), so that whoever holds its lock can tell whether it
-    is low. Only this domain writes here, and always under a row lock.
+    keeps its item's `reorder_point` (a trigger copies it when it changes), so that whoever holds its lock can tell
+    whether it is low. Only this domain writes here, and always under a row lock.
     """
 
     __tablename__ = "stock_levels"

@@ -6,109 +6,47 @@ one statement. So two callers can neither oversell nor deadlock, and the ledger 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING
 
-from api.events import service as events
-from api.items import service as items
-from api.locations import service as locations
-from api.stock import promising, repository
+from api.stock import posting, promising, reading, repository
 from api.stock.booking import Book, Cause, LevelKey, PromiseKey
-from api.stock.errors import InsufficientStock, ItemNotStocked, ItemUnknown, RepeatedItem, Shortage
-from api.stock.models import ADJUSTMENT, RECEIPT, RELEASE
+from api.stock.models import RELEASE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
     from uuid import UUID
 
     from sqlalchemy.orm import Session
 
     from api.core.caller import Caller
-    from api.core.errors import DomainError
     from api.core.orm import AnyRow
-    from api.core.paging import Listing
-    from api.stock.booking import Balance, Movement
 
 
-class Line(TypedDict):
-    """So many units of an item, to be received or adjusted."""
+Line = posting.Line
+Carried = posting.Carried
+Journey = posting.Journey
+Posting = posting.Posting
+receive = posting.receive
+adjust = posting.adjust
+correct = posting.correct
+send = posting.send
+bring = posting.bring
+resolve = posting.resolve
 
-    item_id: UUID
-    quantity: int
-
+Availability = reading.Availability
+Valuation = reading.Valuation
+Verification = reading.Verification
+availability = reading.availability
+levels = reading.levels
+movements = reading.movements
+valuation = reading.valuation
+verify = reading.verify
+on_hand = reading.on_hand
+tell_low_stock = reading.tell_low_stock
 
 Demand = promising.Demand
 Promise = promising.Promise
-
-
-@dataclass(frozen=True, slots=True)
-class Posting:
-    """What a receipt or an adjustment did."""
-
-    movements: Sequence[Movement]
-
-
-@dataclass(frozen=True, slots=True)
-class Availability:
-    """How much of an item there is in all."""
-
-    item_id: UUID
-    locations: Sequence[Any]
-
-    @property
-    def on_hand(self) -> int:
-        """What lies anywhere."""
-        return sum(level.on_hand for level in self.locations)
-
-    @property
-    def reserved(self) -> int:
-        """What is promised to open orders."""
-        return sum(level.reserved for level in self.locations)
-
-    @property
-    def available(self) -> int:
-        """What can still be promised."""
-        return self.on_hand - self.reserved
-
-
-def receive(
-    session: Session,
-    *,
-    location_id: UUID,
-    lines: Sequence[Line],
-    by: Caller,
-    reference: str | None = None,
-    occurred_at: datetime | None = None,
-) -> Posting:
-    """Take stock in at one location.
-
-    Raises:
-        LocationUnknown, ItemUnknown, ItemNotStocked, RepeatedItem: as their docstrings say.
-
-    """
-    cause = Cause(RECEIPT, reference=reference, occurred_at=occurred_at)
-    return _post(session, cause, location_id=location_id, lines=lines, by=by)
-
-
-def adjust(
-    session: Session,
-    *,
-    location_id: UUID,
-    lines: Sequence[Line],
-    reason: str,
-    by: Caller,
-    reference: str | None = None,
-) -> Posting:
-    """Correct what lies at one location by signed quantities, for a reason.
-
-    Raises:
-        InsufficientStock: a quantity would take away more than is available; promised units cannot be adjusted away.
-        LocationUnknown, ItemUnknown, ItemNotStocked, RepeatedItem: as their docstrings say.
-
-    """
-    cause = Cause(ADJUSTMENT, reason=reason, reference=reference)
-    return _post(session, cause, location_id=location_id, lines=lines, by=by)
 
 
 def reserve(session: Session, promise: Promise, *, by: Caller, location_id: UUID | None = None) -> None:
@@ -135,11 +73,11 @@ def reserve_all(session: Session, promises: Sequence[Promise], *, by: Caller, lo
     wanted = {demand.item_id for promise in promises for demand in promise.demands}
     if not wanted:
         return
-    balances = repository.lock(session, wanted, location_id=location_id)
-    book, places = Book(balances, by), _by_priority(session, balances)
+    balances, places = repository.lock_for_sale(session, wanted, location_id=location_id)
+    book = Book(balances, by)
     for promise in promises:
         promising.keep(book, promise, places)
-    repository.write(session, book)
+    posting.write(session, book)
 
 
 def release(session: Session, owner_id: UUID, *, by: Caller, quantities: Mapping[int, int] | None = None) -> None:
@@ -167,40 +105,7 @@ def release_all(
             cause = Cause(RELEASE, source_id=row.owner_id, occurred_at=moment)
             book.move(LevelKey(row.item_id, row.location_id), cause, reserved=-quantity)
             book.freed[PromiseKey(row.owner_id, row.line_no, row.location_id)] = quantity
-    repository.write(session, book)
-
-
-def availability(session: Session, item_id: UUID) -> Availability:
-    """Tell how much of an item there is, in all and per location.
-
-    Raises:
-        ItemNotFound: there is no such item.
-
-    """
-    items.get(session, item_id)
-    return Availability(item_id, repository.availability(session, item_id))
-
-
-def levels(_: Session, *, item_id: UUID | None = None, location_id: UUID | None = None) -> Listing:
-    """List stock levels."""
-    return repository.levels(item_id=item_id, location_id=location_id)
-
-
-def movements(
-    _: Session,
-    *,
-    item_id: UUID | None = None,
-    location_id: UUID | None = None,
-    source_id: UUID | None = None,
-    kind: str | None = None,
-) -> Listing:
-    """List the ledger, newest first."""
-    return repository.movements(item_id=item_id, location_id=location_id, source_id=source_id, kind=kind)
-
-
-def audit(session: Session) -> Sequence[AnyRow]:
-    """List every difference between ledger, balances, promises and orders. There are none."""
-    return repository.differences(session)
+    posting.write(session, book)
 
 
 class _Left:
@@ -217,54 +122,3 @@ class _Left:
         if quantity:
             lines[row.line_no] -= quantity
         return int(quantity)
-
-
-def _post(session: Session, cause: Cause, *, location_id: UUID, lines: Sequence[Line], by: Caller) -> Posting:
-    locations.ensure(session, location_id)
-    _check_lines(session, lines)
-    keys = [LevelKey(line["item_id"], location_id) for line in lines]
-    repository.create_missing(session, keys)
-    book = Book(repository.lock_at(session, keys), by)
-    shortages = [
-        Shortage(line["item_id"], requested=-line["quantity"], available=book.balances[key].available, line=number)
-        for number, (key, line) in enumerate(zip(keys, lines, strict=True))
-        if book.balances[key].available + line["quantity"] < 0
-    ]
-    if shortages:
-        raise InsufficientStock.of(shortages)
-    for key, line in zip(keys, lines, strict=True):
-        book.move(key, cause, on_hand=line["quantity"])
-    repository.write(session, book)
-    data = {"kind": cause.kind, "reason": cause.reason, "reference": cause.reference, "lines": _facts(lines)}
-    events.record(session, f"stock.{_PAST[cause.kind]}", location_id, data, by=by)
-    return Posting(book.movements)
-
-
-_PAST = {RECEIPT: "received", ADJUSTMENT: "adjusted"}
-
-
-def _facts(lines: Iterable[Line]) -> list[dict[str, Any]]:
-    return [{"item_id": str(line["item_id"]), "quantity": line["quantity"]} for line in lines]
-
-
-def _check_lines(session: Session, lines: Sequence[Line]) -> None:
-    known = items.facts_by_id(session, {line["item_id"] for line in lines})
-    found: list[DomainError] = []
-    seen: set[UUID] = set()
-    for number, line in enumerate(lines):
-        place = f"lines.{number}.item_id"
-        if line["item_id"] not in known:
-            found.append(ItemUnknown(at=place))
-        elif not known[line["item_id"]].is_stocked:
-            found.append(ItemNotStocked(at=place))
-        elif line["item_id"] in seen:
-            found.append(RepeatedItem(at=place))
-        seen.add(line["item_id"])
-    if found:
-        raise type(found[0])(at=found[0].problem.field, problems=tuple(error.problem for error in found))
-
-
-def _by_priority(session: Session, balances: Mapping[LevelKey, Balance]) -> list[UUID]:
-    """Order the locations concerned by their priority; one location needs no asking."""
-    ids = {key.location_id for key in balances}
-    return list(ids) if len(ids) < 2 else locations.by_priority(session, ids)  # noqa: PLR2004  # one needs no order

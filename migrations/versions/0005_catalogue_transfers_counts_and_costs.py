@@ -50,12 +50,12 @@ LEARN_WORDS = """
 """
 
 LEARN = """
-    CREATE TRIGGER item_words_are_learned_{when} AFTER {when} ON items REFERENCING NEW TABLE AS changed
+    CREATE TRIGGER item_words_are_learned_{name} AFTER {when} ON items REFERENCING NEW TABLE AS changed
     FOR EACH STATEMENT EXECUTE FUNCTION learn_item_words()
 """
 
-PASS_ON_REORDER_POINT = """
-    CREATE FUNCTION pass_on_reorder_point() RETURNS trigger LANGUAGE plpgsql AS $$
+COPY_REORDER_POINT = """
+    CREATE FUNCTION copy_reorder_point() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         UPDATE stock_levels AS level
         SET reorder_point = NEW.reorder_point,
@@ -69,9 +69,28 @@ PASS_ON_REORDER_POINT = """
 """A level keeps its item's reorder point, so that whoever holds its lock knows it without another row."""
 
 REORDER_POINT_CHANGES = """
-    CREATE TRIGGER reorder_point_is_passed_on AFTER UPDATE OF reorder_point ON items
+    CREATE TRIGGER reorder_point_is_copied AFTER UPDATE OF reorder_point ON items
     FOR EACH ROW WHEN (OLD.reorder_point IS DISTINCT FROM NEW.reorder_point)
-    EXECUTE FUNCTION pass_on_reorder_point()
+    EXECUTE FUNCTION copy_reorder_point()
+"""
+
+REFUSE_TO_ARCHIVE = """
+    CREATE FUNCTION refuse_to_archive() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        IF EXISTS (SELECT FROM stock_levels WHERE location_id = NEW.id AND on_hand > 0) THEN
+            RAISE EXCEPTION 'location % holds stock', NEW.code
+                USING ERRCODE = 'check_violation', CONSTRAINT = 'ck_locations_archived_when_empty';
+        END IF;
+        RETURN NEW;
+    END
+    $$
+"""
+"""The row is locked when this looks, so nothing can come in beside it: whoever brings stock shares that lock."""
+
+ARCHIVED_WHEN_EMPTY = """
+    CREATE TRIGGER locations_are_archived_when_empty BEFORE UPDATE OF archived_at ON locations
+    FOR EACH ROW WHEN (NEW.archived_at IS NOT NULL AND OLD.archived_at IS NULL)
+    EXECUTE FUNCTION refuse_to_archive()
 """
 
 MARK_LATE = """
@@ -128,7 +147,7 @@ def _describe_items() -> None:
     )
     op.execute(LEARN_WORDS)
     for when in ("INSERT", "UPDATE"):
-        op.execute(LEARN.format(when=when))
+        op.execute(LEARN.format(name=when.lower(), when=when))
     op.execute(ROUGH_WORDS)
 
     op.drop_index("ix_items_sku_id", "items")
@@ -158,6 +177,8 @@ def _describe_locations() -> None:
         op.f("ck_locations_kind_known"), "locations", "kind IN ('warehouse', 'store', 'quarantine', 'transit')"
     )
     op.create_index("uq_locations_transit", "locations", ["kind"], unique=True, postgresql_where="kind = 'transit'")
+    op.execute(REFUSE_TO_ARCHIVE)
+    op.execute(ARCHIVED_WHEN_EMPTY)
 
 
 def _describe_stock() -> None:
@@ -176,7 +197,7 @@ def _describe_stock() -> None:
     op.create_index(
         "ix_stock_levels_low", "stock_levels", ["item_id", "location_id"], postgresql_where=sa.text("is_low")
     )
-    op.execute(PASS_ON_REORDER_POINT)
+    op.execute(COPY_REORDER_POINT)
     op.execute(REORDER_POINT_CHANGES)
 
     op.add_column("stock_movements", sa.Column("value_change", WORTH, server_default="0", nullable=False))
@@ -317,10 +338,12 @@ def downgrade() -> None:
     op.execute("ALTER TABLE stock_movements ENABLE TRIGGER stock_movements_are_immutable")
     for column in ("is_late", "value", "value_change"):
         op.drop_column("stock_movements", column)
-    op.execute("DROP TRIGGER reorder_point_is_passed_on ON items")
-    op.execute("DROP FUNCTION pass_on_reorder_point")
+    op.execute("DROP TRIGGER reorder_point_is_copied ON items")
+    op.execute("DROP FUNCTION copy_reorder_point")
     for column in ("is_low", "reorder_point", "moved_at", "value"):
         op.drop_column("stock_levels", column)
+    op.execute("DROP TRIGGER locations_are_archived_when_empty ON locations")
+    op.execute("DROP FUNCTION refuse_to_archive")
     for column in ("archived_at", "address", "kind"):
         op.drop_column("locations", column)
     _forget_items()
@@ -329,14 +352,15 @@ def downgrade() -> None:
 
 def _forget_items() -> None:
     for when in ("INSERT", "UPDATE"):
-        op.execute(f"DROP TRIGGER item_words_are_learned_{when} ON items")
+        op.execute(f"DROP TRIGGER item_words_are_learned_{when.lower()} ON items")
     op.execute("DROP FUNCTION learn_item_words")
     op.drop_table("item_words")
     for column in ("sku", "name", "unit_price", "created_at", "updated_at"):
         op.drop_index(f"ix_items_live_{column}", "items")
     op.drop_index("ix_items_archived_sku", "items")
     for column in (
-        "words", "reorder_quantity", "reorder_point", "cost_price", "image_url", "attributes", "tags", "category", "barcode"
+        "words", "reorder_quantity", "reorder_point", "cost_price", "image_url", "attributes", "tags", "category",
+        "barcode",
     ):  # fmt: skip
         op.drop_column("items", column)
     op.create_index("ix_items_sku_id", "items", ["sku", "id"])

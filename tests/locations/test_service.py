@@ -37,14 +37,6 @@ def test_a_location_that_a_request_names_must_exist(session: Session, make: Fact
     assert refusal.value.problem.field == "location_id"
 
 
-def test_locations_serve_in_order_of_priority_then_code(session: Session, make: Factory) -> None:
-    last, first = make.location(code="a", priority=9), make.location(code="c", priority=1)
-    second = make.location(code="d", priority=1)
-    make.location(code="b", priority=0)
-
-    assert service.by_priority(session, [last.id, second.id, first.id]) == [first.id, second.id, last.id]
-
-
 def test_a_location_is_found_before_it_is_made_again(session: Session, make: Factory) -> None:
     known = make.location(code="main")
 

@@ -28,6 +28,9 @@ PROMISES, GAP, OWES = (
     "the ledger has a gap",
     "an order holds other than it owes",
 )
+VALUE, TOLD_VALUE = "a value differs from the ledger, in ten-thousandths", "a ledger line tells a wrong value"
+LATE, MOVED = "a late ledger line is not marked as late", "the last movement was at another time"
+CARRIES = "a transfer holds other than is in transit"
 BALANCE, STATUS = "a ledger line tells a wrong balance", "a cancelled order has units that are not"
 
 TAMPERINGS: dict[str, tuple[str, dict[str, tuple[int, int]]]] = {
@@ -74,6 +77,30 @@ TAMPERINGS: dict[str, tuple[str, dict[str, tuple[int, int]]]] = {
     "an order line is cancelled without giving back": (
         "UPDATE order_lines SET cancelled_quantity = 1 WHERE item_id = :item",
         {OWES: (4, 3)},
+    ),
+    "a level is worth more": (
+        "UPDATE stock_levels SET value = value + 2.5 WHERE item_id = :item",
+        {VALUE: (25_000, 0)},
+    ),
+    "a ledger line is worth more": (
+        "UPDATE stock_movements SET value_change = 1 WHERE item_id = :item AND sequence = 1",
+        {VALUE: (0, 10_000), TOLD_VALUE: (2, 0)},
+    ),
+    "a ledger line happened later": (
+        "UPDATE stock_movements SET occurred_at = now() + interval '1 hour' WHERE item_id = :item AND sequence = 1",
+        {LATE: (1, 0), MOVED: (1, 0)},
+    ),
+    "the last movement is told to have been earlier": (
+        "UPDATE stock_levels SET moved_at = moved_at - interval '1 hour' WHERE item_id = :item",
+        {MOVED: (1, 0)},
+    ),
+    "an order's promise is called a transfer's": (
+        (
+            "WITH t AS (INSERT INTO transfers (id, from_location_id, to_location_id, status)"
+            " SELECT o.order_id, CAST(min(l.id::text) AS uuid), CAST(max(l.id::text) AS uuid), 'in_transit' FROM order_lines AS o, locations AS l"
+            " WHERE o.item_id = :item GROUP BY o.order_id RETURNING 1) SELECT FROM t"
+        ),
+        {OWES: (0, 4), CARRIES: (4, 0)},
     ),
     "an order line grows": ("UPDATE order_lines SET quantity = 5 WHERE item_id = :item", {OWES: (4, 5)}),
 }
@@ -129,6 +156,11 @@ class TestTheAudit:
             OWES,
             BALANCE,
             STATUS,
+            VALUE,
+            TOLD_VALUE,
+            LATE,
+            MOVED,
+            CARRIES,
         }
 
 

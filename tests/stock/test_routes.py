@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from werkzeug.test import TestResponse
 
     from api.items.models import Item
+    from api.locations.models import Location
     from tests.factories import Factory
 
 RECEIPTS = "/api/v1/stock/receipts"
@@ -31,6 +32,15 @@ def body(location_id: object, *lines: tuple[Item, int], **more: object) -> dict[
 
 def problems(response: TestResponse) -> list[tuple[str, str]]:
     return [(problem["code"], problem["field"]) for problem in response.get_json()["error"]["details"]]
+
+
+def named(place: Location) -> dict[str, str]:
+    return {
+        "location_id": str(place.id),
+        "location_code": place.code,
+        "location_name": place.name,
+        "location_kind": place.kind,
+    }
 
 
 class TestReceipts:
@@ -64,6 +74,7 @@ class TestReceipts:
             "source_id": None,
             "actor_id": str(user.id),
             "request_id": "delivery-7",
+            "is_late": False,
         }
         assert level(session, one, place) == Level(4, 0)
 
@@ -241,8 +252,8 @@ class TestAvailability:
             "available": 11,
         }
         assert sorted(found["locations"], key=lambda here: here["on_hand"]) == [
-            {"location_id": str(near.id), "on_hand": 5, "reserved": 2, "available": 3},
-            {"location_id": str(far.id), "on_hand": 8, "reserved": 0, "available": 8},
+            {**named(near), "on_hand": 5, "reserved": 2, "available": 3},
+            {**named(far), "on_hand": 8, "reserved": 0, "available": 8},
         ]
 
     def test_of_an_unknown_item_is_not_found(self, make: Factory, client: FlaskClient) -> None:

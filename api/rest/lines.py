@@ -1,0 +1,39 @@
+"""Lines of a document, each about one item: what orders, receipts, transfers and counts are made of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import marshmallow as ma
+
+from api.rest.fields import List, Nested, Sku, StrictUUID
+from api.rest.messages import Length, Message
+from api.rest.schemas import Schema
+
+MAXIMUM_LINES = 1000
+ITEM_ID = {"description": "The item; or name it by `sku`.", "examples": ["0198c1f0-3f9e-7c3a-9d0e-2b8f1c6a7d45"]}
+SKU = {"description": "The item's SKU, in any letter case; or name it by `item_id`.", "examples": ["22423"]}
+
+
+class ItemLineSchema(Schema):
+    """An item, by id or by SKU."""
+
+    item_id = StrictUUID(metadata=ITEM_ID)
+    sku = Sku(metadata=SKU)
+
+    @ma.validates_schema
+    def _names_one_item(self, data: dict[str, Any], **_: object) -> None:
+        if ("item_id" in data) == ("sku" in data):
+            raise ma.ValidationError(
+                Message("Name the item by item_id or by sku, one of the two.", "required"), "item_id"
+            )
+
+
+def lines_of(schema: type[ItemLineSchema]) -> List:
+    """Make the field that holds a document's lines."""
+    return List(
+        Nested(schema),
+        required=True,
+        validate=Length(min=1, max=MAXIMUM_LINES),
+        metadata={"description": "1 to 1,000 lines."},
+    )

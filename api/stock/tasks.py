@@ -1,0 +1,19 @@
+"""Telling people, in the background, that stock runs low."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from flask import current_app
+
+from api.jobs.app import background
+from api.stock import service
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+
+@background(retries=5)
+def tell_low_stock(session: Session, *, levels: list[dict[str, Any]]) -> None:
+    """Send a mail about levels that have fallen to their reorder point."""
+    service.tell_low_stock(session, levels, to=current_app.extensions["stockroom"].low_stock_mail)

@@ -1,0 +1,272 @@
+"""Every statement that shows stock: now, and at any moment of the past.
+
+The past costs two probes of an index for each level, however long its ledger is. Ledger lines carry the balance after
+them, and those that are not late stand in the order of time: so the last of them up to a moment tells the sum of all
+lines with lower numbers. What is missing are late lines with higher numbers, and those, few as they are, have an index
+of their own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import (
+    ARRAY,
+    Boolean,
+    Integer,
+    String,
+    Uuid,
+    any_,
+    case,
+    cast,
+    column,
+    func,
+    null,
+    select,
+    table,
+    text,
+    true,
+)
+from sqlalchemy.orm import aliased
+
+from api.core.money import UNIT_PRICE_PLACES
+from api.core.paging import Listing
+from api.stock.models import StockLevel, StockMovement
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from uuid import UUID
+
+    from sqlalchemy import ColumnElement, Select
+    from sqlalchemy.orm import Session
+    from sqlalchemy.sql.selectable import LateralFromClause
+
+    from api.core.orm import AnyRow
+
+_ITEMS = table("items", column("id", Uuid), column("sku", String), column("name", String), column("unit", String))
+_PLACES = table("locations", column("id", Uuid), column("code", String), column("name", String), column("kind", String))
+"""What this domain reads of others' tables, in the statements that would otherwise take one for each row."""
+
+_FACTS = (
+    _ITEMS.c.sku,
+    _ITEMS.c.name,
+    _ITEMS.c.unit,
+    _PLACES.c.code.label("location_code"),
+    _PLACES.c.name.label("location_name"),
+    _PLACES.c.kind.label("location_kind"),
+)
+
+
+def levels(
+    *,
+    item_id: UUID | None = None,
+    sku: str | None = None,
+    location_id: UUID | None = None,
+    low: bool | None = None,
+    as_of: datetime | None = None,
+) -> Listing:
+    """List levels with the facts of their items and locations, now or as they were."""
+    query = _levels(as_of).add_columns(*_FACTS)
+    query = query.join(_ITEMS, _ITEMS.c.id == StockLevel.item_id)
+    query = query.join(_PLACES, _PLACES.c.id == StockLevel.location_id)
+    query = _narrowed(query, item_id=item_id, sku=sku, location_id=location_id)
+    if low is not None:
+        query = query.where(StockLevel.is_low if low else ~StockLevel.is_low)
+    return Listing(query, keys=(StockLevel.item_id, StockLevel.location_id))
+
+
+def movements(
+    *,
+    sku: str | None = None,
+    occurred_from: datetime | None = None,
+    occurred_before: datetime | None = None,
+    oldest_first: bool = False,
+    **facts: object,
+) -> Listing:
+    """List the ledger in the order in which things happened; `facts` are columns and what they must be."""
+    line = StockMovement
+    quantity = case((line.on_hand_change != 0, line.on_hand_change), else_=line.reserved_change).label("quantity")
+    query = (
+        select(*line.__table__.columns, quantity, _ITEMS.c.sku, _PLACES.c.code.label("location_code"))
+        .join(_ITEMS, _ITEMS.c.id == line.item_id)
+        .join(_PLACES, _PLACES.c.id == line.location_id)
+    )
+    for name, value in facts.items():
+        query = query.where(getattr(line, name) == value)
+    if sku is not None:
+        query = query.where(line.item_id == _id_of(sku))
+    if occurred_from is not None:
+        query = query.where(line.occurred_at >= occurred_from)
+    if occurred_before is not None:
+        query = query.where(line.occurred_at < occurred_before)
+    return Listing(query, keys=(line.occurred_at, line.id), descending=not oldest_first)
+
+
+def availability(session: Session, item_id: UUID) -> Sequence[AnyRow]:
+    """Read an item's levels with the facts of their locations, by code."""
+    query = (
+        select(
+            StockLevel.location_id,
+            _PLACES.c.code.label("location_code"),
+            _PLACES.c.name.label("location_name"),
+            _PLACES.c.kind.label("location_kind"),
+            StockLevel.on_hand,
+            StockLevel.reserved,
+            (StockLevel.on_hand - StockLevel.reserved).label("available"),
+        )
+        .join(_PLACES, _PLACES.c.id == StockLevel.location_id)
+        .where(StockLevel.item_id == item_id)
+        .order_by(_PLACES.c.code)
+    )
+    return session.execute(query).all()
+
+
+def valuation(
+    session: Session, *, location_id: UUID | None = None, item_id: UUID | None = None, as_of: datetime | None = None
+) -> Sequence[AnyRow]:
+    """Add up what lies at each location and what it is worth, now or as it was."""
+    level = _narrowed(_levels(as_of), location_id=location_id, item_id=item_id).subquery()
+    query = (
+        select(
+            level.c.location_id,
+            _PLACES.c.code.label("location_code"),
+            _PLACES.c.name.label("location_name"),
+            _PLACES.c.kind.label("location_kind"),
+            func.count().filter(level.c.on_hand > 0).label("items"),
+            func.sum(level.c.on_hand).label("on_hand"),
+            func.sum(level.c.value).label("value"),
+        )
+        .join(_PLACES, _PLACES.c.id == level.c.location_id)
+        .group_by(level.c.location_id, _PLACES.c.code, _PLACES.c.name, _PLACES.c.kind)
+        .order_by(_PLACES.c.code)
+    )
+    return session.execute(query).all()
+
+
+def on_hand(session: Session, *, location_id: UUID, item_ids: Sequence[UUID]) -> dict[UUID, int]:
+    """Read how much of items lies at a location."""
+    query = select(StockLevel.item_id, StockLevel.on_hand).where(
+        StockLevel.location_id == location_id, StockLevel.item_id == any_(cast(list(item_ids), ARRAY(Uuid)))
+    )
+    return {row.item_id: row.on_hand for row in session.execute(query)}
+
+
+_NAMES = text("""
+    SELECT wanted.item_id, wanted.location_id, i.sku, i.name, i.reorder_quantity, p.code AS location_code
+    FROM unnest(CAST(:items AS uuid[]), CAST(:places AS uuid[])) AS wanted (item_id, location_id)
+    JOIN items AS i ON i.id = wanted.item_id JOIN locations AS p ON p.id = wanted.location_id
+""")
+
+
+def names(session: Session, levels: Sequence[tuple[str, str]]) -> dict[tuple[str, str], dict[str, Any]]:
+    """Tell people's words for levels that are told by the ids of item and location."""
+    rows = session.execute(_NAMES, {"items": [one[0] for one in levels], "places": [one[1] for one in levels]})
+    return {
+        (str(item_id), str(location_id)): {"sku": sku, "name": name, "reorder_quantity": quantity, "location": code}
+        for item_id, location_id, sku, name, quantity, code in rows
+    }
+
+
+_DIFFERENCES = """
+    SELECT d.*, m.id AS movement_id, m.sequence, m.actor_id, m.request_id, m.occurred_at, m.recorded_at
+    FROM integrity AS d LEFT JOIN LATERAL (
+        SELECT told.* FROM (
+            SELECT l.*, sum(on_hand_change) OVER upto = on_hand AND sum(reserved_change) OVER upto = reserved
+                AND sum(value_change) OVER upto = value AND row_number() OVER upto = sequence AS is_right
+            FROM stock_movements AS l WHERE l.item_id = d.item_id AND l.location_id = d.location_id
+            WINDOW upto AS (ORDER BY sequence)
+        ) AS told
+        ORDER BY is_right, CASE WHEN is_right THEN -sequence ELSE sequence END LIMIT 1
+    ) AS m ON true
+"""
+"""Beside each difference, the first line of the level's ledger that is wrong, or the last one that is right."""
+
+
+def differences(session: Session, *, item_id: UUID | None = None, location_id: UUID | None = None) -> Sequence[AnyRow]:
+    """Read the integrity view: what does not add up, which is nothing."""
+    wanted = {"item_id": item_id, "location_id": location_id}
+    narrowing = " AND ".join(f"d.{name} = :{name}" for name, value in wanted.items() if value is not None)
+    where = f"WHERE {narrowing}" if narrowing else ""
+    query = text(f"{_DIFFERENCES} {where} ORDER BY d.kind, d.item_id, d.location_id, d.order_id, d.transfer_id")
+    return session.execute(query, wanted).all()
+
+
+def _levels(as_of: datetime | None) -> Select[Any]:
+    """Read levels, now or as they were; one that was not yet there is shown empty."""
+    if as_of is None:
+        level = StockLevel
+        return _shown(level.on_hand, level.reserved, level.value, level.version, level.moved_at).add_columns(
+            level.reorder_point, level.is_low
+        )
+    last = _last(as_of)
+    late = _late(as_of, last)
+    query = _shown(
+        func.coalesce(last.c.on_hand, 0) + late.c.on_hand,
+        func.coalesce(last.c.reserved, 0) + late.c.reserved,
+        func.coalesce(last.c.value, 0) + late.c.value,
+        func.coalesce(last.c.sequence, 0) + late.c.lines,
+        func.greatest(last.c.occurred_at, late.c.occurred_at),
+    )
+    unknown = null().cast(Integer).label("reorder_point"), null().cast(Boolean).label("is_low")
+    return query.add_columns(*unknown).outerjoin(last, true()).join(late, true())
+
+
+def _shown(on_hand: Any, reserved: Any, value: Any, version: Any, moved_at: Any) -> Select[Any]:  # noqa: ANN401  # columns or expressions
+    return select(
+        StockLevel.item_id,
+        StockLevel.location_id,
+        on_hand.label("on_hand"),
+        reserved.label("reserved"),
+        (on_hand - reserved).label("available"),
+        value.label("value"),
+        func.round(value / func.nullif(on_hand, 0), UNIT_PRICE_PLACES).label("average_cost"),
+        version.label("version"),
+        moved_at.label("moved_at"),
+    )
+
+
+def _last(as_of: datetime) -> LateralFromClause:
+    """Find, for a level, the last line up to a moment among those that are in the order of time."""
+    line = aliased(StockMovement)
+    return (
+        select(line.sequence, line.occurred_at, line.on_hand, line.reserved, line.value)
+        .where(line.item_id == StockLevel.item_id, line.location_id == StockLevel.location_id)
+        .where(~line.is_late, line.occurred_at <= as_of)
+        .order_by(line.occurred_at.desc(), line.sequence.desc())
+        .limit(1)
+        .lateral("last")
+    )
+
+
+def _late(as_of: datetime, last: LateralFromClause) -> LateralFromClause:
+    """Add up, for a level, the late lines up to a moment that have higher numbers than that last one."""
+    line = aliased(StockMovement)
+    return (
+        select(
+            func.coalesce(func.sum(line.on_hand_change), 0).label("on_hand"),
+            func.coalesce(func.sum(line.reserved_change), 0).label("reserved"),
+            func.coalesce(func.sum(line.value_change), 0).label("value"),
+            func.count().label("lines"),
+            func.max(line.occurred_at).label("occurred_at"),
+        )
+        .where(line.item_id == StockLevel.item_id, line.location_id == StockLevel.location_id)
+        .where(line.is_late, line.occurred_at <= as_of, line.sequence > func.coalesce(last.c.sequence, 0))
+        .lateral("late")
+    )
+
+
+def _narrowed(
+    query: Select[Any], *, item_id: UUID | None, location_id: UUID | None, sku: str | None = None
+) -> Select[Any]:
+    if item_id is not None:
+        query = query.where(StockLevel.item_id == item_id)
+    if sku is not None:
+        query = query.where(StockLevel.item_id == _id_of(sku))
+    if location_id is not None:
+        query = query.where(StockLevel.location_id == location_id)
+    return query
+
+
+def _id_of(sku: str) -> ColumnElement[Any]:
+    return select(_ITEMS.c.id).where(func.lower(_ITEMS.c.sku) == sku.lower()).scalar_subquery()
