@@ -223,7 +223,7 @@ def _shown(on_hand: Any, reserved: Any, value: Any, version: Any, moved_at: Any)
         func.round(value / func.nullif(on_hand, 0), UNIT_PRICE_PLACES).label("average_cost"),
         version.label("version"),
         moved_at.label("moved_at"),
-    )
+    ).select_from(StockLevel)
 
 
 def _last(as_of: datetime) -> LateralFromClause:

@@ -96,9 +96,10 @@ TAMPERINGS: dict[str, tuple[str, dict[str, tuple[int, int]]]] = {
     ),
     "an order's promise is called a transfer's": (
         (
-            "WITH t AS (INSERT INTO transfers (id, from_location_id, to_location_id, status)"
-            " SELECT o.order_id, CAST(min(l.id::text) AS uuid), CAST(max(l.id::text) AS uuid), 'in_transit' FROM order_lines AS o, locations AS l"
-            " WHERE o.item_id = :item GROUP BY o.order_id RETURNING 1) SELECT FROM t"
+            "WITH places AS (SELECT array_agg(id ORDER BY id) AS ids FROM locations), made AS ("
+            "INSERT INTO transfers (id, from_location_id, to_location_id, status)"
+            " SELECT DISTINCT o.order_id, ids[1], ids[2], 'in_transit' FROM order_lines AS o, places"
+            " WHERE o.item_id = :item RETURNING 1) SELECT FROM made"
         ),
         {OWES: (0, 4), CARRIES: (4, 0)},
     ),

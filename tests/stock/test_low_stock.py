@@ -1,0 +1,193 @@
+"""Stock that runs low: told once per crossing, to programs and to people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import text
+
+from api.core.caller import Caller
+from api.extensions import db
+from api.items import service as items
+from api.jobs import app as jobs
+from api.orders import service as orders
+from api.stock import service as stock
+from tests.accounts.mailbox import Mailbox
+from tests.live import at_once, committed
+from tests.stock.reading import differences
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flask import Flask
+    from flask.testing import FlaskClient
+    from sqlalchemy.orm import Session
+
+    from api.items.models import Item
+    from api.locations.models import Location
+    from tests.factories import Factory
+
+SYSTEM = Caller.system()
+
+
+def news(session: Session) -> list[tuple[str, dict[str, Any]]]:
+    """Tell which crossings were recorded, oldest first."""
+    query = text("SELECT type, data FROM events WHERE type IN ('stock.low', 'stock.replenished') ORDER BY position")
+    return [(row.type, row.data) for row in session.execute(query)]
+
+
+def kinds(session: Session) -> list[str]:
+    return [kind for kind, _ in news(session)]
+
+
+def take(session: Session, item: Item, place: Location, quantity: int) -> None:
+    lines = [stock.Line(item_id=item.id, quantity=quantity)]
+    stock.adjust(session, location_id=place.id, lines=lines, reason="correction", by=SYSTEM)
+
+
+class TestALevel:
+    def test_is_low_at_its_reorder_point_and_told_once_for_each_crossing(self, make: Factory, session: Session) -> None:
+        place = make.location()
+        item = make.item(reorder_point=5, stock=8, at=place)
+
+        make.order((item, 2))
+        assert kinds(session) == []
+        order = make.order((item, 1))
+        make.order((item, 1))
+        take(session, item, place, -1)
+        assert kinds(session) == ["stock.low"]
+        orders.cancel(session, order.id, by=make.by)
+        take(session, item, place, 3)
+        assert kinds(session) == ["stock.low", "stock.replenished"]
+        make.order((item, 6))
+
+        assert kinds(session) == ["stock.low", "stock.replenished", "stock.low"]
+        assert news(session)[0][1] == {
+            "item_id": str(item.id),
+            "location_id": str(place.id),
+            "available": 5,
+            "reorder_point": 5,
+        }
+
+    def test_that_gets_its_first_stock_crosses_nothing(self, make: Factory, session: Session) -> None:
+        make.item(reorder_point=5, stock=20)
+        make.item(reorder_point=5, stock=3)
+
+        assert kinds(session) == []
+
+    def test_without_a_reorder_point_is_never_low(self, make: Factory, session: Session) -> None:
+        place = make.location()
+        item = make.item(stock=8, at=place)
+
+        take(session, item, place, -8)
+
+        assert kinds(session) == []
+
+    def test_where_nothing_is_sold_has_no_reorder_point(self, make: Factory, session: Session) -> None:
+        place = make.location(kind="quarantine")
+        item = make.item(reorder_point=5, stock=8, at=place)
+
+        take(session, item, place, -8)
+        items.update(session, item, items.ItemChanges(reorder_point=7), by=make.by)
+
+        (row,), _ = stock.levels(session, item_id=item.id).page(session, limit=5, after=None)
+        assert (row.reorder_point, row.is_low) == (None, False)
+        assert kinds(session) == []
+
+    def test_follows_the_reorder_point_of_its_item_without_news(self, make: Factory, session: Session) -> None:
+        place = make.location()
+        item = make.item(reorder_point=5, stock=8, at=place)
+
+        def low() -> list[object]:
+            rows, _ = stock.levels(session, low=True).page(session, limit=5, after=None)
+            return [(row.item_id, row.reorder_point) for row in rows]
+
+        assert low() == []
+        items.update(session, item, items.ItemChanges(reorder_point=8), by=make.by)
+        assert low() == [(item.id, 8)]
+        items.update(session, item, items.ItemChanges(reorder_point=None), by=make.by)
+        assert low() == []
+        assert kinds(session) == []
+        assert differences(session) == []
+
+
+def test_levels_that_are_low_can_be_listed(make: Factory, client: FlaskClient) -> None:
+    place, headers = make.location(), make.headers(role="clerk")
+    low = make.item(reorder_point=5, stock=4, at=place)
+    make.item(reorder_point=5, stock=6, at=place), make.item(stock=1, at=place)
+
+    def listed(wanted: str) -> list[str]:
+        rows = client.get("/api/v1/stock/levels", query_string={"low": wanted}, headers=headers).get_json()["data"]
+        return [row["sku"] for row in rows]
+
+    assert listed("true") == [low.sku]
+    assert len(listed("false")) == 2
+
+
+def test_many_buyers_at_once_cross_once(live_app: Flask) -> None:
+    with committed(live_app) as make:
+        item = make.item(reorder_point=5, stock=20)
+        body = {"lines": [{"item_id": str(item.id), "quantity": 1}]}
+        requests = [{"path": "/api/v1/orders", "method": "POST", "json": body, "headers": make.headers()}] * 18
+
+    answers = at_once(live_app, *requests)
+
+    assert {answer.status_code for answer in answers} == {201}
+    with live_app.app_context():
+        assert kinds(db.session()) == ["stock.low"]
+
+
+def test_a_reorder_point_that_changes_while_stock_moves_is_never_missed(live_app: Flask) -> None:
+    with committed(live_app) as make:
+        item = make.item(reorder_point=5, stock=100)
+        headers = make.headers()
+        body = {"lines": [{"item_id": str(item.id), "quantity": 1}]}
+        order = {"path": "/api/v1/orders", "method": "POST", "json": body, "headers": headers}
+        change = {
+            "path": f"/api/v1/items/{item.id}",
+            "method": "PATCH",
+            "json": {"reorder_point": 95},
+            "headers": headers | {"If-Match": f'"{item.version}"'},
+        }
+
+    answers = at_once(live_app, *[order] * 4, change, *[order] * 4)
+
+    assert sorted(answer.status_code for answer in answers) == [200, *[201] * 8]
+    with live_app.app_context():
+        (row,), _ = stock.levels(db.session()).page(db.session(), limit=5, after=None)
+        assert (row.available, row.reorder_point, row.is_low) == (92, 95, True)
+
+
+class TestPeople:
+    @pytest.fixture
+    def fall(self, start: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Mailbox]:
+        """Let two items fall to their reorder point in one order, and one that has none."""
+
+        def fall(**settings: object) -> Mailbox:
+            app = start(**settings)
+            monkeypatch.setattr(jobs.tasks, "flask_app", app, raising=False)
+            with committed(app) as make:
+                place = make.location(code="MAIN")
+                cup = make.item(sku="CUP", name="A cup", reorder_point=5, reorder_quantity=48, stock=8, at=place)
+                pot = make.item(sku="POT", name="A <pot>", reorder_point=2, stock=8, at=place)
+                plate = make.item(sku="PLATE", stock=8, at=place)
+                make.order((cup, 4), (pot, 6), (plate, 8))
+                make.order((cup, 1))
+            return Mailbox(app)
+
+        return fall
+
+    def test_who_want_to_know_get_one_mail_about_all_of_it(self, fall: Callable[..., Mailbox]) -> None:
+        letters = fall(low_stock_mail="buyer@example.com,boss@example.com").read()
+
+        assert [(letter.template, letter.to) for letter in letters] == [
+            ("low_stock", "buyer@example.com"),
+            ("low_stock", "boss@example.com"),
+        ]
+        assert "- CUP A cup, at MAIN: 4 available, reorder point 5, usually ordered: 48\n" in letters[0].text
+        assert "- POT A <pot>, at MAIN: 2 available, reorder point 2\n" in letters[0].text
+        assert "PLATE" not in letters[0].text
+
+    def test_are_left_alone_where_nobody_wants_to_know(self, fall: Callable[..., Mailbox]) -> None:
+        assert fall().read() == []
