@@ -25,13 +25,13 @@ class DomainError(Exception):
     """A refusal a caller can act on.
 
     Subclasses set `code` and `message` (a template filled from keyword arguments) and derive from one of the kinds
-    below. A subclass that names a database `constraint` is also what a violation of that constraint turns into.
+    below. A subclass that names a database `constraint`, or several, is also what a violation of them turns into.
     """
 
     code: ClassVar[str]
     message: ClassVar[str]
     field: ClassVar[str | None] = None
-    constraint: ClassVar[str | None] = None
+    constraint: ClassVar[str | tuple[str, ...] | None] = None
     retry_after: ClassVar[int | None] = None
     """Seconds after which a repetition makes sense."""
 
@@ -41,6 +41,11 @@ class DomainError(Exception):
         super().__init__(text)
         self.problem = Problem(self.code, text, at or self.field)
         self.problems = problems or (self.problem,)
+
+    @classmethod
+    def constraints(cls) -> tuple[str, ...]:
+        """Name the database constraints it stands for."""
+        return (cls.constraint,) if isinstance(cls.constraint, str) else cls.constraint or ()
 
 
 class Malformed(DomainError):

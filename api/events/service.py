@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from api.events import repository
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from uuid import UUID
 
     from sqlalchemy.orm import Session
@@ -20,3 +21,9 @@ def record(session: Session, type_: str, subject_id: UUID, data: dict[str, Any],
     `type_` is `subject.past_participle`, as in `order.placed`; `data` must be representable in JSON.
     """
     repository.add(session, type_, subject_id, data, by=by)
+
+
+def record_all(session: Session, type_: str, news: Sequence[tuple[UUID, dict[str, Any]]], *, by: Caller) -> None:
+    """Say the same of many subjects, each with data of its own, in one statement."""
+    if news:
+        repository.add_all(session, type_, news, by=by)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ARRAY, CheckConstraint, Index, String, Text, func, text
 from sqlalchemy.dialects.postgresql import JSONB
@@ -12,7 +12,11 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from api.core.orm import Base, Identified, Timestamped, Versioned
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 _LIVE = text("archived_at IS NULL")
+_TOLD = ("sku", "name", "unit_price", "is_stocked")
 
 
 class Item(Identified, Versioned, Timestamped, Base):
@@ -61,7 +65,12 @@ class Item(Identified, Versioned, Timestamped, Base):
 
     def facts(self) -> dict[str, Any]:
         """Tell what an event says about the item."""
-        return {"sku": self.sku, "name": self.name, "unit_price": str(self.unit_price), "is_stocked": self.is_stocked}
+        return told({name: getattr(self, name) for name in _TOLD})
+
+
+def told(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Tell what an event says about an item with these values."""
+    return {name: values[name] for name in _TOLD} | {"unit_price": str(values["unit_price"])}
 
 
 class ItemWord(Base):

@@ -4,19 +4,131 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ARRAY, Text, Uuid, any_, cast, func, insert, or_, select
+import orjson
+from sqlalchemy import (
+    ARRAY,
+    Text,
+    Uuid,
+    any_,
+    bindparam,
+    cast,
+    false,
+    func,
+    insert,
+    literal,
+    literal_column,
+    or_,
+    select,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB, TSQUERY
+from sqlalchemy.exc import IntegrityError
 
 from api.core.orm import Repository
-from api.core.paging import Listing
+from api.core.paging import Key, Listing
+from api.items import wording
 from api.items.models import Item
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from uuid import UUID
+
+    from sqlalchemy import ColumnElement, Select
 
     from api.core.orm import AnyRow
 
+UNIQUE_VIOLATION = "23505"
+WRITTEN = {
+    "id": "uuid",
+    "sku": "text",
+    "name": "text",
+    "description": "text",
+    "barcode": "text",
+    "category": "text",
+    "tags": "text[]",
+    "attributes": "jsonb",
+    "image_url": "text",
+    "unit": "text",
+    "unit_price": "numeric",
+    "cost_price": "numeric",
+    "reorder_point": "integer",
+    "reorder_quantity": "integer",
+    "is_stocked": "boolean",
+    "words": "text[]",
+}
+"""The columns that are written, and PostgreSQL's types of them."""
+
+_COLUMNS = ", ".join(WRITTEN)
+_SAID = ", ".join(f"{name} {kind}" for name, kind in WRITTEN.items())
+_SET = ", ".join(f"{name} = said.{name}" for name in WRITTEN if name != "id")
+_INSERT = text(f"""
+    INSERT INTO items ({_COLUMNS}) SELECT {_COLUMNS} FROM json_to_recordset(CAST(:rows AS json)) AS said ({_SAID})
+    ORDER BY lower(sku) ON CONFLICT DO NOTHING RETURNING id
+""")  # noqa: S608  # only names from the tables above are put into the text
+_UPDATE = text(f"""
+    UPDATE items SET {_SET}, version = items.version + 1, updated_at = now()
+    FROM json_to_recordset(CAST(:rows AS json)) AS said ({_SAID}) WHERE items.id = said.id
+""")  # noqa: S608  # the same
+
+MOST_SIMILAR = 8
+LEAST_SIMILARITY = 0.35
+MOST_CONTAINING = 32
+LEAST_CONTAINED = 3
+"""An index of trigrams knows nothing about fewer letters."""
+
+_UNDERSTAND = text("""
+    SELECT asked.word, CASE
+        WHEN EXISTS (SELECT FROM item_words AS known
+                     WHERE known.word >= asked.word AND known.word < asked.word || :last) THEN NULL
+        ELSE ARRAY(
+            (SELECT near.word FROM item_words AS near
+             WHERE near.word % asked.word AND similarity(near.word, asked.word) >= :least
+             ORDER BY similarity(near.word, asked.word) DESC, near.word LIMIT :most_similar)
+            UNION
+            (SELECT holder.word FROM item_words AS holder
+             WHERE length(asked.word) >= :least_contained AND holder.word LIKE '%' || asked.word || '%'
+             ORDER BY holder.word LIMIT :most_containing)
+        ) END AS meant
+    FROM unnest(CAST(:words AS text[])) WITH ORDINALITY AS asked (word, place) ORDER BY asked.place
+""").bindparams(
+    last="\U0010ffff",
+    least=LEAST_SIMILARITY,
+    least_contained=LEAST_CONTAINED,
+    most_similar=MOST_SIMILAR,
+    most_containing=MOST_CONTAINING,
+)
+
+_shown_category = func.coalesce(Item.category, literal_column("''"))
+_padded_barcode = func.lpad(Item.barcode, 14, literal_column("'0'"))
+_found_by = func.array_to_tsvector(Item.words)
 _FACTS = select(Item.id, Item.sku, Item.name, Item.unit_price, Item.cost_price, Item.is_stocked, Item.archived_at)
+
+SORTS: dict[str, tuple[ColumnElement[Any] | Any, Callable[[Any], object]]] = {
+    "sku": (Item.sku, lambda item: item.sku),
+    "name": (Item.name, lambda item: item.name),
+    "unit_price": (Item.unit_price, lambda item: item.unit_price),
+    "created_at": (Item.created_at, lambda item: item.created_at),
+    "updated_at": (Item.updated_at, lambda item: item.updated_at),
+    "category": (_shown_category, lambda item: item.category or ""),
+}
+"""What a list can be sorted by, and how a row shows its value."""
+
+
+FILTERS: dict[str, Callable[[Any], ColumnElement[bool]]] = {
+    "sku": lambda sku: func.lower(Item.sku) == sku.lower(),
+    "barcode": lambda barcode: _padded_barcode == barcode.zfill(14),
+    "category": lambda category: _shown_category == category,
+    "tag": lambda tags: Item.tags.contains(cast(list(tags), ARRAY(Text))),
+    "is_stocked": Item.is_stocked.is_,
+    "price_min": lambda price: Item.unit_price >= price,
+    "price_max": lambda price: Item.unit_price <= price,
+    "created_since": lambda moment: Item.created_at >= moment,
+    "updated_since": lambda moment: Item.updated_at >= moment,
+    "attribute": lambda wanted: or_(
+        *(Item.attributes.contains(literal({wanted[0]: value}, JSONB)) for value in wanted[1])
+    ),
+}
+"""What narrows a list, each in the words of the index that serves it."""
 
 
 class ItemRepository(Repository[Item]):
@@ -28,16 +140,36 @@ class ItemRepository(Repository[Item]):
         """Find an item by its SKU in any letter case."""
         return self.one(select(Item).where(func.lower(Item.sku) == sku.lower()))
 
-    def search(self, *, text: str | None, sku: str | None, archived: bool) -> Listing:
-        """List items by SKU, narrowed by a text that SKU or name contain."""
-        query = select(Item).where(Item.archived_at.is_not(None) if archived else Item.archived_at.is_(None))
-        if sku is not None:
-            query = query.where(func.lower(Item.sku) == sku.lower())
-        if text is not None:
-            query = query.where(
-                or_(Item.name.icontains(text, autoescape=True), Item.sku.icontains(text, autoescape=True))
-            )
-        return Listing(query, keys=(Item.sku, Item.id))
+    def has_barcode(self, barcode: str) -> bool:
+        """Tell whether an item has a barcode, whatever zeros stand before it."""
+        return self.exists(select(Item.id).where(_padded_barcode == barcode.zfill(14)))
+
+    def locked(self, item_id: UUID) -> Item | None:
+        """Find an item that nobody else changes until the transaction ends; others may refer to it meanwhile."""
+        query = select(Item).where(Item.id == item_id).with_for_update(key_share=True)
+        return self.one(query.execution_options(populate_existing=True))
+
+    def delete(self, item: Item) -> None:
+        """Remove an item that nothing refers to; the foreign keys say so."""
+        self.session.delete(item)
+        self.session.flush()
+
+    def meant_by(self, words: Sequence[str]) -> list[tuple[str, list[str] | None]]:
+        """Tell, for each word that begins no word of any item, which words it may have meant; None for the others."""
+        rows = self.session.execute(_UNDERSTAND, {"words": list(words)})
+        return [(row.word, row.meant) for row in rows]
+
+    def search(
+        self, filters: Mapping[str, Any], *, wanted: str | None, archived: bool, sort: Sequence[tuple[str, bool]]
+    ) -> Listing:
+        """List items, narrowed by `FILTERS` and by a tsquery; an empty one finds nothing."""
+        query: Select[Any] = select(Item).where(
+            Item.archived_at.is_not(None) if archived else Item.archived_at.is_(None)
+        )
+        query = query.where(*(FILTERS[name](value) for name, value in filters.items()))
+        if wanted is not None:
+            query = query.where(_found_by.op("@@")(cast(wanted, TSQUERY)) if wanted else false())
+        return Listing(query, keys=tuple(_keys(list(sort))))
 
     def facts(self, *, ids: Collection[UUID], skus: Collection[str]) -> Sequence[AnyRow]:
         """Read what an order or a receipt needs to know about many items, in one statement."""
@@ -47,6 +179,67 @@ class ItemRepository(Repository[Item]):
         by_sku = func.lower(Item.sku) == any_(cast([sku.lower() for sku in skus], ARRAY(Text)))
         return self.session.execute(_FACTS.where(or_(by_id, by_sku) if ids else by_sku)).all()
 
-    def add_many(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Insert many items with one statement per thousand."""
-        self.session.execute(insert(Item), rows)
+    def present(self, skus: Collection[str], *, locked: bool) -> dict[str, AnyRow]:
+        """Read items by SKU in lower case, locked in key order if they are to be changed."""
+        columns = (*(getattr(Item, name) for name in WRITTEN), Item.version)
+        query = select(*columns).where(func.lower(Item.sku) == any_(bindparam("skus", list(skus), ARRAY(Text))))
+        if locked:
+            query = query.order_by(Item.id).with_for_update(key_share=True, of=Item)
+        return {row.sku.lower(): row for row in self.session.execute(query)}
+
+    def holders(self, barcodes: Collection[str]) -> dict[str, UUID]:
+        """Tell which items have barcodes, all of 14 digits."""
+        code = _padded_barcode.label("code")
+        query = select(code, Item.id).where(code == any_(bindparam("codes", list(barcodes), ARRAY(Text))))
+        return {row.code: row.id for row in self.session.execute(query)}
+
+    def write(self, *, new: Sequence[Mapping[str, Any]], changed: Sequence[Mapping[str, Any]]) -> bool:
+        """Insert and update many items with one statement each, all or, when others came between, none of them."""
+        savepoint = self.session.begin_nested()
+        try:
+            added = self.session.execute(_INSERT, {"rows": _written(new)}).all() if new else []
+            if changed:
+                self.session.execute(_UPDATE, {"rows": _written(changed)})
+        except IntegrityError as error:
+            savepoint.rollback()
+            if getattr(error.orig, "sqlstate", None) == UNIQUE_VIOLATION:
+                return False
+            raise
+        if len(added) < len(new):
+            savepoint.rollback()
+            return False
+        savepoint.commit()
+        return True
+
+    def add_many(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert many new items with one statement per thousand."""
+        self.session.execute(insert(Item), [{**row, "words": words(row)} for row in rows])
+
+
+def words(values: Mapping[str, Any]) -> list[str]:
+    """Tell the words an item with these values is found by."""
+    return wording.words_of(
+        sku=values["sku"],
+        name=values["name"],
+        barcode=values.get("barcode"),
+        category=values.get("category"),
+        tags=values.get("tags") or (),
+    )
+
+
+def _keys(sort: list[tuple[str, bool]]) -> Iterator[Key]:
+    """Put a unique key last, in the direction of the one before it, so that one index serves both."""
+    names = [name for name, _ in sort]
+    if names == ["category"]:
+        sort = [*sort, ("sku", sort[0][1])]  # as its index has it
+    elif "sku" in names:
+        sort = sort[: names.index("sku") + 1]  # no two items have the same, so nothing after it matters
+    for name, descending in sort:
+        column, read = SORTS[name]
+        yield Key(column, read, descending)
+    yield Key(Item.id, lambda item: item.id, sort[-1][1])
+
+
+def _written(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Write rows as JSON, with their words."""
+    return orjson.dumps([{**row, "words": words(row)} for row in rows], default=str).decode()

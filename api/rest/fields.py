@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import marshmallow as ma
 from flask import current_app
 from marshmallow import fields
+from stdnum import ean
 
 from api.core import money
-from api.rest.messages import Length, Message, Range, Refusal, Regexp
+from api.rest.messages import Length, Message, OneOf, Range, Refusal, Regexp
 from api.rest.strict_json import is_broken
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 MAXIMUM_QUANTITY = 1_000_000
 MOST_SECRET_BYTES = 1024
 EARLIEST_YEAR, LATEST_YEAR = 1900, 9000
+LARGEST_NUMBER = 2**53
+"""Up to here every reader of JSON has the same number (RFC 7493)."""
+
+MOST_ATTRIBUTES = 50
+LONGEST_KEY = 40
+LONGEST_VALUE = 500
+MOST_VALUES = 20
+MOST_ATTRIBUTE_BYTES = 8192
 _DECIMAL = re.compile(r"(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{1,30})?", re.ASCII)
 _DIGITS = re.compile(r"-?(?:0|[1-9][0-9]{0,18})", re.ASCII)
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
@@ -30,6 +41,7 @@ _RFC3339 = re.compile(
     r"\d{4}-\d\d-\d\d[Tt](?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,6})?(?:[Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)",
     re.ASCII,
 )
+_WEB_ADDRESS = re.compile(r"https?://[^\s<>\"\\^`{|}]+", re.ASCII | re.IGNORECASE)
 _EMAIL = re.compile(r"[a-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})+", re.ASCII)
 
 
@@ -215,6 +227,166 @@ class AwareDateTime(CodedField, fields.Field[datetime]):
 
     def _serialize(self, value: datetime | None, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
         return None if value is None else value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+class Barcode(SafeString):
+    """A GTIN of 8, 12, 13 or 14 digits (EAN, UPC), the last of which checks the others."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        """Set the form."""
+        form = Regexp(r"^(?:[0-9]{8}|[0-9]{12,14})$", error="Send 8, 12, 13 or 14 digits.")
+        super().__init__(max_length=14, validate=[form, _has_right_check_digit], **kwargs)
+
+
+def _has_right_check_digit(value: str) -> None:
+    if not ean.is_valid(value):
+        raise Refusal("invalid_value", "The check digit, the last one, does not fit the others.")
+
+
+class WebAddress(SafeString):
+    """An http or https address, without a user name or password in it."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        """Bound the length."""
+        super().__init__(max_length=2000, **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> str:
+        address = super()._deserialize(value, attr, data, **kwargs)
+        if not _WEB_ADDRESS.fullmatch(address) or not _is_whole(address):
+            raise Refusal("invalid_format", "Send a web address, as in https://example.com/teapot.jpg.")
+        if "@" in urlsplit(address).netloc:
+            raise Refusal("invalid_value", "Leave user name and password out of the address.")
+        return address
+
+
+def _is_whole(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets that do not match, a port that is none
+        return False
+
+
+class Tags(CodedField, fields.List[Any]):
+    """Up to 20 short words to sort things by: in lower case, each once, in order."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        """Bound their number and length."""
+        super().__init__(SafeString(max_length=LONGEST_KEY), validate=Length(max=MOST_VALUES), **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> list[Any]:
+        if isinstance(value, list):
+            Length(max=MOST_VALUES)(value)
+        given = super()._deserialize(value, attr, data, **kwargs)
+        return sorted({folded_tag(str(tag)) for tag in given})
+
+
+def folded_tag(tag: str) -> str:
+    """Tell how a tag is kept, however it is typed."""
+    return unicodedata.normalize("NFC", tag.casefold())
+
+
+class Attributes(CodedField, fields.Field[dict[str, Any]]):
+    """Facts of one's own about a thing: up to 50 short texts, numbers, booleans or lists of texts under short keys."""
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
+    ) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise Refusal("invalid_type", "Send a JSON object.")
+        Length(max=MOST_ATTRIBUTES)(value)
+        result: dict[str, Any] = {}
+        problems: dict[str, Any] = {}
+        for key, inner in value.items():
+            try:
+                result[str(_KEY.deserialize(key))] = _attribute(inner)
+            except ma.ValidationError as error:
+                problems[key] = error.messages
+        if problems:
+            raise ma.ValidationError(problems)
+        if len(result) != len(value):
+            raise Refusal("invalid_value", "Two keys are the same once they are trimmed.")
+        if len(json.dumps(result, ensure_ascii=False).encode()) > MOST_ATTRIBUTE_BYTES:
+            raise Refusal("wrong_length", f"All attributes together have at most {MOST_ATTRIBUTE_BYTES} bytes as JSON.")
+        return result
+
+
+_KEY = SafeString(max_length=LONGEST_KEY)
+_VALUE = SafeString(max_length=LONGEST_VALUE)
+_VALUES = fields.List[str](_VALUE)
+
+
+def _attribute(value: Any) -> Any:
+    """Read the value of one attribute."""
+    match value:
+        case bool():
+            return value
+        case str():
+            return _VALUE.deserialize(value)
+        case int() | float():
+            if not abs(value) <= LARGEST_NUMBER:  # so put, NaN is refused too
+                raise Refusal("out_of_range", f"Send a number from -{LARGEST_NUMBER} to {LARGEST_NUMBER}.")
+            return value + 0  # which makes -0.0 the 0.0 that it is read back as
+        case list():
+            Length(max=MOST_VALUES)(value)
+            return _VALUES.deserialize(value)
+    raise Refusal("invalid_type", "Send text, a number, true, false, or a list of texts.")
+
+
+class CommaList(CodedField, fields.Field[list[str]]):
+    """Several words in one query parameter, separated by commas: some of `choices`, or any."""
+
+    def __init__(
+        self, choices: Sequence[str] | None = None, *, at_most: int = MOST_VALUES, folded: bool = False, **kwargs: Any
+    ) -> None:
+        """Bound the words; `folded` reads them as tags are kept."""
+        self.choices, self.at_most, self.folded = choices, at_most, folded
+        self.word = SafeString(max_length=LONGEST_KEY, validate=[] if choices is None else [OneOf(choices)])
+        super().__init__(**kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> list[str]:
+        if not isinstance(value, str):
+            raise Refusal("invalid_type", "Send words separated by commas.")
+        words = value.split(",")
+        Length(min=1, max=self.at_most)(words)
+        read = (self.word.deserialize(word) for word in words)
+        return list(dict.fromkeys(folded_tag(word) if self.folded else word for word in read))
+
+
+class SortKeys(CodedField, fields.Field[list[tuple[str, bool]]]):
+    """What a list is sorted by: names separated by commas, each once; a minus turns the order of one around."""
+
+    def __init__(self, choices: Sequence[str], **kwargs: Any) -> None:
+        """Set what can be sorted by."""
+        self.choices = choices
+        super().__init__(**kwargs)
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
+    ) -> list[tuple[str, bool]]:
+        if not isinstance(value, str):
+            raise Refusal("invalid_type", "Send names separated by commas.")
+        keys = [(name.removeprefix("-"), name.startswith("-")) for name in map(str.strip, value.split(","))]
+        names = [name for name, _ in keys]
+        if unknown := set(names) - set(self.choices):
+            listed = ", ".join(self.choices)
+            shown = ascii(min(unknown)[:LONGEST_KEY])
+            raise Refusal("unknown_choice", f"There is no sorting by {shown}; choose from: {listed}.")
+        if len(set(names)) < len(names):
+            raise Refusal("unknown_choice", "Name each key once.")
+        return keys
+
+
+class AttributeFilter(CodedField, fields.Field[tuple[str, str]]):
+    """An attribute and its value in one query parameter, as in `color:red`."""
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
+    ) -> tuple[str, str]:
+        key, _, wanted = str(value).partition(":")
+        if not key.strip() or not wanted.strip():
+            raise Refusal("invalid_format", "Send a key and a value, as in color:red.")
+        return _KEY.deserialize(key), _VALUE.deserialize(wanted)
 
 
 class Nested(CodedField, fields.Nested):

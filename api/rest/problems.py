@@ -204,7 +204,7 @@ def _claimed_constraints() -> dict[str | None, type[errors.DomainError]]:
             yield child
             yield from descendants(child)
 
-    return {child.constraint: child for child in descendants(errors.DomainError) if child.constraint}
+    return {name: child for child in descendants(errors.DomainError) for name in child.constraints()}
 
 
 def answer_http_exception(error: HTTPException) -> Response:
