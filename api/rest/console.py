@@ -19,7 +19,7 @@ from api.rest.parser import flatten
 from api.rest.problems import DatabaseUnavailable, translate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from sqlalchemy.orm import Session
 
@@ -29,6 +29,15 @@ if TYPE_CHECKING:
 
 WIDTH_OF_A_PIPE = 240
 """Nobody looks at its edge, and somebody may want to find an id in it."""
+
+
+as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+dry_run_option = click.option("--dry-run", is_flag=True, help="Try everything, keep nothing.")
+yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
+reference_option = click.option("--reference", help="A document this belongs to.")
+occurred_at_option = click.option(
+    "--occurred-at", help="When it happened, as in 2026-05-17T09:30:00Z, if that was earlier."
+)
 
 
 class Refused(click.ClickException):
@@ -101,3 +110,21 @@ def show(rows: Sequence[dict[str, Any]], *, title: str, as_json: bool) -> None:
     for row in rows:
         table.add_row(*("" if value is None else str(value) for value in row.values()))
     Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_PIPE).print(table)
+
+
+def lines_argument(form: str) -> Callable[[Any], Any]:
+    """Take lines as arguments, each an item and what happens to it."""
+    return click.argument("lines", nargs=-1, required=True, metavar=f"{form}...")
+
+
+def read(schema: type[Schema], lines: Sequence[str], **facts: object) -> dict[str, Any]:
+    """Read lines as `SKU=QUANTITY[@UNIT_COST]`, and facts that were given, by the rules that hold for requests."""
+    given: dict[str, object] = {name: str(value) for name, value in facts.items() if value is not None}
+    return parse(schema, **given, **({"lines": [_line(line) for line in lines]} if lines else {}))
+
+
+def _line(text: str) -> dict[str, object]:
+    sku, _, rest = text.rpartition("=")
+    quantity, _, cost = rest.partition("@")
+    units: object = int(quantity) if quantity.lstrip("+-").isascii() and quantity.lstrip("+-").isdigit() else quantity
+    return {"sku": sku, "quantity": units} | ({"unit_cost": cost} if cost else {})

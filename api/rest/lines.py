@@ -6,11 +6,14 @@ from typing import Any
 
 import marshmallow as ma
 
-from api.rest.fields import List, Nested, Sku, StrictUUID
-from api.rest.messages import Length, Message
+from api.rest.fields import List, Nested, Sku, StrictInteger, StrictUUID
+from api.rest.messages import Length, Message, Range
 from api.rest.schemas import Schema
 
 MAXIMUM_LINES = 1000
+MOST_UNITS = 2**31 - 1
+"""As many as can lie anywhere."""
+
 ITEM_ID = {"description": "The item; or name it by `sku`.", "examples": ["0198c1f0-3f9e-7c3a-9d0e-2b8f1c6a7d45"]}
 SKU = {"description": "The item's SKU, in any letter case; or name it by `item_id`.", "examples": ["22423"]}
 
@@ -29,11 +32,24 @@ class ItemLineSchema(Schema):
             )
 
 
-def lines_of(schema: type[ItemLineSchema]) -> List:
+class MovedLineSchema(ItemLineSchema):
+    """An item whose units are moved, if its level is still as expected."""
+
+    expected_on_hand = StrictInteger(
+        validate=Range(min=0, max=MOST_UNITS),
+        metadata={"description": "Refuse the whole unless on_hand is just this.", "examples": [120]},
+    )
+    expected_version = StrictInteger(
+        validate=Range(min=0, max=2**53),
+        metadata={"description": "Refuse the whole unless the level's version is just this.", "examples": [7]},
+    )
+
+
+def lines_of(schema: type[ItemLineSchema], *, required: bool = True) -> List:
     """Make the field that holds a document's lines."""
     return List(
         Nested(schema),
-        required=True,
+        required=required,
         validate=Length(min=1, max=MAXIMUM_LINES),
         metadata={"description": "1 to 1,000 lines."},
     )

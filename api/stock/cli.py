@@ -11,15 +11,24 @@ from flask.cli import AppGroup
 
 from api.core.caller import Caller
 from api.locations import service as locations
-from api.rest.console import parse, show, transaction
+from api.rest.console import (
+    as_json_option,
+    dry_run_option,
+    lines_argument,
+    occurred_at_option,
+    parse,
+    read,
+    reference_option,
+    show,
+    transaction,
+    yes_option,
+)
 from api.stock import service
 from api.stock.remedies import remedy
 from api.stock.schemas import REASONS, AdjustmentSchema, AsOfSchema, LevelSchema, MovementSchema, ReceiptSchema
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from api.rest.schemas import Schema
+    from collections.abc import Sequence
 
 stock = AppGroup("stock", help="What lies where, and why.")
 
@@ -45,19 +54,6 @@ SHOWN_OF_A_MOVEMENT = (
     "reference",
     "occurred_at",
 )
-
-as_json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-dry_run_option = click.option("--dry-run", is_flag=True, help="Try everything, keep nothing.")
-yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
-reference_option = click.option("--reference", help="A document this belongs to.")
-occurred_at_option = click.option(
-    "--occurred-at", help="When it happened, as in 2026-05-17T09:30:00Z, if that was earlier."
-)
-
-
-def lines_argument(form: str) -> Callable[[Any], Any]:
-    """Take lines as arguments, each an item and what happens to it."""
-    return click.argument("lines", nargs=-1, required=True, metavar=f"{form}...")
 
 
 @stock.command("receive")
@@ -133,21 +129,8 @@ def audit(*, fix_report: Path | None, as_json: bool) -> None:
         raise SystemExit(DIFFERENCES_FOUND)
 
 
-def read(schema: type[Schema], lines: Sequence[str], **facts: object) -> dict[str, Any]:
-    """Read lines as `SKU=QUANTITY[@UNIT_COST]`, and facts that were given, by the rules that hold for requests."""
-    given = {name: str(value) for name, value in facts.items() if value is not None}
-    return parse(schema, lines=[_line(line) for line in lines], **given)
-
-
 def show_posting(posting: service.Posting, *, as_json: bool, dry_run: bool) -> None:
     """Show what was, or would have been, written to the ledger."""
     movements: list[dict[str, Any]] = MovementSchema().dump(posting.movements, many=True)
     shown = movements if as_json else [{name: one.get(name) for name in SHOWN_OF_A_MOVEMENT} for one in movements]
     show(shown, title="Would be written" if dry_run else "Written", as_json=as_json)
-
-
-def _line(text: str) -> dict[str, object]:
-    sku, _, rest = text.rpartition("=")
-    quantity, _, cost = rest.partition("@")
-    units: object = int(quantity) if quantity.lstrip("+-").isascii() and quantity.lstrip("+-").isdigit() else quantity
-    return {"sku": sku, "quantity": units} | ({"unit_cost": cost} if cost else {})

@@ -17,8 +17,8 @@ from api.rest.fields import (
     Text,
     UnitPrice,
 )
-from api.rest.lines import ItemLineSchema, lines_of
-from api.rest.messages import OneOf, Range
+from api.rest.lines import MovedLineSchema, lines_of
+from api.rest.messages import OneOf
 from api.rest.schemas import PageQuerySchema, ResponseSchema, Schema, page_of
 
 ITEM_ID = {"description": "The item.", "examples": ["0198c1f0-3f9e-7c3a-9d0e-2b8f1c6a7d45"]}
@@ -42,7 +42,6 @@ AS_OF = {
 VALUE = {"description": "What the units are worth together.", "examples": ["612.00"], "scope": "costs:read"}
 REASONS = ["correction", "damaged", "expired", "found", "lost", "stolen", "sample", "internal_use"]
 KINDS = ["receipt", "adjustment", "transfer", "count", "reserve", "release"]
-MOST_UNITS = 2**31 - 1
 
 
 class LevelSchema(ResponseSchema):
@@ -143,19 +142,6 @@ class LedgerLineSchema(MovementSchema):
 
     sku = Text(metadata=SKU)
     location_code = Text(metadata=LOCATION_CODE)
-
-
-class MovedLineSchema(ItemLineSchema):
-    """An item whose units are moved, if its level is still as expected."""
-
-    expected_on_hand = StrictInteger(
-        validate=Range(min=0, max=MOST_UNITS),
-        metadata={"description": "Refuse the whole unless on_hand is just this.", "examples": [120]},
-    )
-    expected_version = StrictInteger(
-        validate=Range(min=0, max=2**53),
-        metadata={"description": "Refuse the whole unless the level's version is just this.", "examples": [7]},
-    )
 
 
 class ReceiptLineSchema(MovedLineSchema):
