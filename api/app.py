@@ -44,6 +44,9 @@ from api.stock import tasks as stock_tasks
 from api.stock.cli import stock as stock_commands
 from api.stock.routes import availability_blp as availability
 from api.stock.routes import blp as stock
+from api.transfers.cli import transfer
+from api.transfers.cli import transfers as transfer_commands
+from api.transfers.routes import blp as transfers
 from api.users.cli import users as user_commands
 from api.users.routes import blp as users
 
@@ -60,6 +63,7 @@ RESOURCES: tuple[Blueprint, ...] = (
     availability,
     locations,
     stock,
+    transfers,
     orders,
     audit,
 )
@@ -142,6 +146,8 @@ def register_commands(app: Flask) -> None:
         app.cli.add_command(command)
     for command in (*account_commands.commands, second_factor_off):
         user_commands.add_command(command)
+    for command in (transfer, transfer_commands):
+        stock_commands.add_command(command)
 
 
 def flask_config(settings: Settings) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from api.items import service as items
 from api.locations import service as locations
 from api.orders import service as orders
 from api.stock import service as stock
+from api.transfers import service as transfers
 from api.users import service as users
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from api.items.models import Item
     from api.locations.models import Location
+    from api.transfers.models import Transfer
     from api.users.models import User
 
 PASSWORD = "correct horse battery staple"  # a test account's
@@ -81,6 +83,12 @@ class Factory:
         """Place an order."""
         wanted = [orders.LineRequest(item_id=item.id, quantity=quantity) for item, quantity in lines]
         return orders.place(self.session, lines=wanted, currency=GBP, by=by or self.by, **facts)
+
+    def transfer(self, *lines: tuple[Item, int], source: Location, target: Location, **facts: Any) -> Transfer:
+        """Send units on their way, from where they lie; `in_transit=False` lets them arrive at once."""
+        sent = [stock.Line(item_id=item.id, quantity=quantity) for item, quantity in lines]
+        places: dict[str, Any] = {"from_location_id": source.id, "to_location_id": target.id}
+        return transfers.send(self.session, lines=sent, by=self.by, **places, **({"in_transit": True} | facts))
 
     def _fresh[Row](self, row: Row) -> Row:
         self.session.flush()
