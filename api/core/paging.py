@@ -19,7 +19,7 @@ from api.core.errors import Malformed
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sqlalchemy import ColumnElement, Select
+    from sqlalchemy import Column, ColumnElement, Select
     from sqlalchemy.orm import InstrumentedAttribute, Session
 
 
@@ -53,7 +53,7 @@ class Listing:
     """A query with the unique key that puts its rows in order; an index on the key makes every page cost the same."""
 
     query: Select[Any]
-    keys: tuple[InstrumentedAttribute[Any] | Key, ...]
+    keys: tuple[InstrumentedAttribute[Any] | Column[Any] | Key, ...]
     descending: bool = False
     """The direction of the keys that are plain columns."""
 

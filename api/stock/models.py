@@ -94,8 +94,10 @@ class StockMovement(Base):
         Index("ix_stock_movements_occurred_at", *_NEWEST_FIRST),
         Index("ix_stock_movements_item_id", "item_id", *_NEWEST_FIRST),
         Index("ix_stock_movements_location_id", "location_id", *_NEWEST_FIRST),
-        Index("ix_stock_movements_source_id", "source_id", *_NEWEST_FIRST, postgresql_where="source_id IS NOT NULL"),
-        Index("ix_stock_movements_reference", "reference", *_NEWEST_FIRST, postgresql_where="reference IS NOT NULL"),
+        *(
+            Index(f"ix_stock_movements_{name}", name, *_NEWEST_FIRST, postgresql_where=text(f"{name} IS NOT NULL"))
+            for name in ("source_id", "reference", "reason")
+        ),
         Index(
             "ix_stock_movements_by_hand",
             "kind",

@@ -27,7 +27,6 @@ from sqlalchemy import (
     text,
     true,
 )
-from sqlalchemy.orm import aliased
 
 from api.core.money import UNIT_PRICE_PLACES
 from api.core.paging import Listing
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from sqlalchemy import ColumnElement, Select
+    from sqlalchemy import ColumnElement, Select, Table
     from sqlalchemy.orm import Session
     from sqlalchemy.sql.selectable import LateralFromClause
 
@@ -48,14 +47,23 @@ _ITEMS = table("items", column("id", Uuid), column("sku", String), column("name"
 _PLACES = table("locations", column("id", Uuid), column("code", String), column("name", String), column("kind", String))
 """What this domain reads of others' tables, in the statements that would otherwise take one for each row."""
 
-_FACTS = (
-    _ITEMS.c.sku,
-    _ITEMS.c.name,
-    _ITEMS.c.unit,
-    _PLACES.c.code.label("location_code"),
-    _PLACES.c.name.label("location_name"),
-    _PLACES.c.kind.label("location_kind"),
+
+_LEVELS, _LEDGER = StockLevel.metadata.tables["stock_levels"], StockMovement.metadata.tables["stock_movements"]
+_LINE = _LEDGER.alias("line")
+_QUANTITY = case((_LEDGER.c.on_hand_change != 0, _LEDGER.c.on_hand_change), else_=_LEDGER.c.reserved_change).label(
+    "quantity"
 )
+
+
+def _names(row: Table) -> tuple[LateralFromClause, LateralFromClause]:
+    """Look item and location up row by row; left to itself, the planner may read a million items for fifty rows."""
+    items = select(_ITEMS.c.sku, _ITEMS.c.name, _ITEMS.c.unit).where(_ITEMS.c.id == row.c.item_id)
+    places = select(*(_PLACES.c[name].label(f"location_{name}") for name in ("code", "name", "kind")))
+    places = places.where(_PLACES.c.id == row.c.location_id)
+    return items.limit(1).lateral("item"), places.limit(1).lateral("place")
+
+
+_LEVEL_NAMES, _LEDGER_NAMES = _names(_LEVELS), _names(_LEDGER)
 
 
 def levels(
@@ -67,13 +75,12 @@ def levels(
     as_of: datetime | None = None,
 ) -> Listing:
     """List levels with the facts of their items and locations, now or as they were."""
-    query = _levels(as_of).add_columns(*_FACTS)
-    query = query.join(_ITEMS, _ITEMS.c.id == StockLevel.item_id)
-    query = query.join(_PLACES, _PLACES.c.id == StockLevel.location_id)
+    item, place = _LEVEL_NAMES
+    query = _levels(as_of).add_columns(*item.c, *place.c).join(item, true()).join(place, true())
     query = _narrowed(query, item_id=item_id, sku=sku, location_id=location_id)
     if low is not None:
-        query = query.where(StockLevel.is_low if low else ~StockLevel.is_low)
-    return Listing(query, keys=(StockLevel.item_id, StockLevel.location_id))
+        query = query.where(_LEVELS.c.is_low if low else ~_LEVELS.c.is_low)
+    return Listing(query, keys=(_LEVELS.c.item_id, _LEVELS.c.location_id))
 
 
 def movements(
@@ -85,15 +92,11 @@ def movements(
     **facts: object,
 ) -> Listing:
     """List the ledger in the order in which things happened; `facts` are columns and what they must be."""
-    line = StockMovement
-    quantity = case((line.on_hand_change != 0, line.on_hand_change), else_=line.reserved_change).label("quantity")
-    query = (
-        select(*line.__table__.columns, quantity, _ITEMS.c.sku, _PLACES.c.code.label("location_code"))
-        .join(_ITEMS, _ITEMS.c.id == line.item_id)
-        .join(_PLACES, _PLACES.c.id == line.location_id)
-    )
+    line, (item, place) = _LEDGER.c, _LEDGER_NAMES
+    query = select(*line, _QUANTITY, item.c.sku, place.c.location_code).select_from(_LEDGER)
+    query = query.join(item, true()).join(place, true())
     for name, value in facts.items():
-        query = query.where(getattr(line, name) == value)
+        query = query.where(line[name] == value)
     if sku is not None:
         query = query.where(line.item_id == _id_of(sku))
     if occurred_from is not None:
@@ -107,16 +110,16 @@ def availability(session: Session, item_id: UUID) -> Sequence[AnyRow]:
     """Read an item's levels with the facts of their locations, by code."""
     query = (
         select(
-            StockLevel.location_id,
+            _LEVELS.c.location_id,
             _PLACES.c.code.label("location_code"),
             _PLACES.c.name.label("location_name"),
             _PLACES.c.kind.label("location_kind"),
-            StockLevel.on_hand,
-            StockLevel.reserved,
-            (StockLevel.on_hand - StockLevel.reserved).label("available"),
+            _LEVELS.c.on_hand,
+            _LEVELS.c.reserved,
+            (_LEVELS.c.on_hand - _LEVELS.c.reserved).label("available"),
         )
-        .join(_PLACES, _PLACES.c.id == StockLevel.location_id)
-        .where(StockLevel.item_id == item_id)
+        .join(_PLACES, _PLACES.c.id == _LEVELS.c.location_id)
+        .where(_LEVELS.c.item_id == item_id)
         .order_by(_PLACES.c.code)
     )
     return session.execute(query).all()
@@ -146,8 +149,8 @@ def valuation(
 
 def on_hand(session: Session, *, location_id: UUID, item_ids: Sequence[UUID]) -> dict[UUID, int]:
     """Read how much of items lies at a location."""
-    query = select(StockLevel.item_id, StockLevel.on_hand).where(
-        StockLevel.location_id == location_id, StockLevel.item_id == any_(cast(list(item_ids), ARRAY(Uuid)))
+    query = select(_LEVELS.c.item_id, _LEVELS.c.on_hand).where(
+        _LEVELS.c.location_id == location_id, _LEVELS.c.item_id == any_(cast(list(item_ids), ARRAY(Uuid)))
     )
     return {row.item_id: row.on_hand for row in session.execute(query)}
 
@@ -168,9 +171,9 @@ def names(session: Session, levels: Sequence[tuple[str, str]]) -> dict[tuple[str
     }
 
 
-_DIFFERENCES = """
+_DIFFERENCES = text("""
     SELECT d.*, m.id AS movement_id, m.sequence, m.actor_id, m.request_id, m.occurred_at, m.recorded_at
-    FROM integrity AS d LEFT JOIN LATERAL (
+    FROM stock_differences(CAST(:item_id AS uuid), CAST(:location_id AS uuid)) AS d LEFT JOIN LATERAL (
         SELECT told.* FROM (
             SELECT l.*, sum(on_hand_change) OVER upto = on_hand AND sum(reserved_change) OVER upto = reserved
                 AND sum(value_change) OVER upto = value AND row_number() OVER upto = sequence AS is_right
@@ -179,23 +182,25 @@ _DIFFERENCES = """
         ) AS told
         ORDER BY is_right, CASE WHEN is_right THEN -sequence ELSE sequence END LIMIT 1
     ) AS m ON true
-"""
+    ORDER BY d.kind, d.item_id, d.location_id, d.order_id, d.transfer_id
+""")
 """Beside each difference, the first line of the level's ledger that is wrong, or the last one that is right."""
 
 
 def differences(session: Session, *, item_id: UUID | None = None, location_id: UUID | None = None) -> Sequence[AnyRow]:
-    """Read the integrity view: what does not add up, which is nothing."""
-    wanted = {"item_id": item_id, "location_id": location_id}
-    narrowing = " AND ".join(f"d.{name} = :{name}" for name, value in wanted.items() if value is not None)
-    where = f"WHERE {narrowing}" if narrowing else ""
-    query = text(f"{_DIFFERENCES} {where} ORDER BY d.kind, d.item_id, d.location_id, d.order_id, d.transfer_id")
-    return session.execute(query, wanted).all()
+    """Read what does not add up, which is nothing."""
+    return session.execute(_DIFFERENCES, {"item_id": item_id, "location_id": location_id}).all()
+
+
+def take_time(session: Session) -> None:
+    """Let this transaction take as long as it needs; the usual limit is that of a request."""
+    session.execute(text("SET LOCAL statement_timeout = 0"))
 
 
 def _levels(as_of: datetime | None) -> Select[Any]:
     """Read levels, now or as they were; one that was not yet there is shown empty."""
     if as_of is None:
-        level = StockLevel
+        level = _LEVELS.c
         return _shown(level.on_hand, level.reserved, level.value, level.version, level.moved_at).add_columns(
             level.reorder_point, level.is_low
         )
@@ -214,8 +219,8 @@ def _levels(as_of: datetime | None) -> Select[Any]:
 
 def _shown(on_hand: Any, reserved: Any, value: Any, version: Any, moved_at: Any) -> Select[Any]:  # noqa: ANN401  # columns or expressions
     return select(
-        StockLevel.item_id,
-        StockLevel.location_id,
+        _LEVELS.c.item_id,
+        _LEVELS.c.location_id,
         on_hand.label("on_hand"),
         reserved.label("reserved"),
         (on_hand - reserved).label("available"),
@@ -223,17 +228,16 @@ def _shown(on_hand: Any, reserved: Any, value: Any, version: Any, moved_at: Any)
         func.round(value / func.nullif(on_hand, 0), UNIT_PRICE_PLACES).label("average_cost"),
         version.label("version"),
         moved_at.label("moved_at"),
-    ).select_from(StockLevel)
+    ).select_from(_LEVELS)
 
 
 def _last(as_of: datetime) -> LateralFromClause:
     """Find, for a level, the last line up to a moment among those that are in the order of time."""
-    line = aliased(StockMovement)
     return (
-        select(line.sequence, line.occurred_at, line.on_hand, line.reserved, line.value)
-        .where(line.item_id == StockLevel.item_id, line.location_id == StockLevel.location_id)
-        .where(~line.is_late, line.occurred_at <= as_of)
-        .order_by(line.occurred_at.desc(), line.sequence.desc())
+        select(_LINE.c.sequence, _LINE.c.occurred_at, _LINE.c.on_hand, _LINE.c.reserved, _LINE.c.value)
+        .where(_LINE.c.item_id == _LEVELS.c.item_id, _LINE.c.location_id == _LEVELS.c.location_id)
+        .where(~_LINE.c.is_late, _LINE.c.occurred_at <= as_of)
+        .order_by(_LINE.c.occurred_at.desc(), _LINE.c.sequence.desc())
         .limit(1)
         .lateral("last")
     )
@@ -241,17 +245,16 @@ def _last(as_of: datetime) -> LateralFromClause:
 
 def _late(as_of: datetime, last: LateralFromClause) -> LateralFromClause:
     """Add up, for a level, the late lines up to a moment that have higher numbers than that last one."""
-    line = aliased(StockMovement)
     return (
         select(
-            func.coalesce(func.sum(line.on_hand_change), 0).label("on_hand"),
-            func.coalesce(func.sum(line.reserved_change), 0).label("reserved"),
-            func.coalesce(func.sum(line.value_change), 0).label("value"),
+            func.coalesce(func.sum(_LINE.c.on_hand_change), 0).label("on_hand"),
+            func.coalesce(func.sum(_LINE.c.reserved_change), 0).label("reserved"),
+            func.coalesce(func.sum(_LINE.c.value_change), 0).label("value"),
             func.count().label("lines"),
-            func.max(line.occurred_at).label("occurred_at"),
+            func.max(_LINE.c.occurred_at).label("occurred_at"),
         )
-        .where(line.item_id == StockLevel.item_id, line.location_id == StockLevel.location_id)
-        .where(line.is_late, line.occurred_at <= as_of, line.sequence > func.coalesce(last.c.sequence, 0))
+        .where(_LINE.c.item_id == _LEVELS.c.item_id, _LINE.c.location_id == _LEVELS.c.location_id)
+        .where(_LINE.c.is_late, _LINE.c.occurred_at <= as_of, _LINE.c.sequence > func.coalesce(last.c.sequence, 0))
         .lateral("late")
     )
 
@@ -260,11 +263,11 @@ def _narrowed(
     query: Select[Any], *, item_id: UUID | None, location_id: UUID | None, sku: str | None = None
 ) -> Select[Any]:
     if item_id is not None:
-        query = query.where(StockLevel.item_id == item_id)
+        query = query.where(_LEVELS.c.item_id == item_id)
     if sku is not None:
-        query = query.where(StockLevel.item_id == _id_of(sku))
+        query = query.where(_LEVELS.c.item_id == _id_of(sku))
     if location_id is not None:
-        query = query.where(StockLevel.location_id == location_id)
+        query = query.where(_LEVELS.c.location_id == location_id)
     return query
 
 

@@ -118,7 +118,8 @@ def upgrade() -> None:
     _add_transfers()
     _add_counts()
     op.execute("DROP VIEW integrity")
-    op.execute(_sql("integrity_0005.sql"))
+    op.execute(_sql("stock_differences_0005.sql"))
+    op.execute("CREATE VIEW integrity AS SELECT * FROM stock_differences()")
 
 
 def _describe_items() -> None:
@@ -211,7 +212,7 @@ def _describe_stock() -> None:
     op.create_check_constraint(op.f("ck_stock_movements_kind_known"), "stock_movements", KINDS)
 
     op.drop_index("ix_stock_movements_source_id", "stock_movements")
-    for column in ("source_id", "reference"):
+    for column in ("source_id", "reference", "reason"):
         op.create_index(
             f"ix_stock_movements_{column}",
             "stock_movements",
@@ -324,9 +325,10 @@ def _add_counts() -> None:
 def downgrade() -> None:
     """Go back. Transfers and counts in the ledger become adjustments, which the revision before knows."""
     op.execute("DROP VIEW integrity")
+    op.execute("DROP FUNCTION stock_differences")
     for table in ("count_entries", "counts", "transfer_lines", "transfers"):
         op.drop_table(table)
-    for index in ("late", "in_time", "by_hand", "location_id", "item_id", "occurred_at", "reference", "source_id"):
+    for index in ("late", "in_time", "by_hand", "location_id", "item_id", "occurred_at", "reason", "reference", "source_id"):
         op.drop_index(f"ix_stock_movements_{index}", "stock_movements")
     op.create_index(
         "ix_stock_movements_source_id", "stock_movements", ["source_id"], postgresql_where="source_id IS NOT NULL"

@@ -1,17 +1,22 @@
-CREATE VIEW integrity AS
+CREATE FUNCTION stock_differences(item uuid DEFAULT NULL, place uuid DEFAULT NULL)
+RETURNS TABLE (
+    kind text, item_id uuid, location_id uuid, order_id uuid, transfer_id uuid, found bigint, expected bigint
+)
+LANGUAGE sql STABLE PARALLEL SAFE AS $$
 WITH ledger AS (
     SELECT item_id, location_id, sum(on_hand_change) AS on_hand, sum(reserved_change) AS reserved,
         sum(value_change) AS value, count(*) AS movements, max(sequence) AS last_sequence, max(occurred_at) AS moved_at
-    FROM stock_movements GROUP BY item_id, location_id
+    FROM stock_movements WHERE (item IS NULL OR item_id = item) AND (place IS NULL OR location_id = place) GROUP BY item_id, location_id
 ), told AS (
     SELECT item_id, location_id, on_hand, reserved, value, is_late, occurred_at,
         sum(on_hand_change) OVER upto AS ledger_on_hand, sum(reserved_change) OVER upto AS ledger_reserved,
         sum(value_change) OVER upto AS ledger_value,
         max(occurred_at) OVER (upto ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS moved_before
-    FROM stock_movements
+    FROM stock_movements WHERE (item IS NULL OR item_id = item) AND (place IS NULL OR location_id = place)
     WINDOW upto AS (PARTITION BY item_id, location_id ORDER BY sequence)
 ), promised AS (
-    SELECT item_id, location_id, sum(quantity) AS quantity FROM allocations GROUP BY item_id, location_id
+    SELECT item_id, location_id, sum(quantity) AS quantity FROM allocations
+    WHERE (item IS NULL OR item_id = item) AND (place IS NULL OR location_id = place) GROUP BY item_id, location_id
 ), compared AS (
     SELECT item_id, location_id,
         coalesce(l.on_hand, 0) AS on_hand, coalesce(l.reserved, 0) AS reserved, coalesce(l.version, 0) AS version,
@@ -19,12 +24,12 @@ WITH ledger AS (
         coalesce(m.movements, 0) AS movements, coalesce(m.last_sequence, 0) AS last_sequence,
         coalesce(p.quantity, 0) AS promised, coalesce(l.value, 0) AS value, coalesce(m.value, 0) AS ledger_value,
         l.moved_at, m.moved_at AS ledger_moved_at
-    FROM stock_levels AS l
+    FROM (SELECT * FROM stock_levels WHERE (item IS NULL OR item_id = item) AND (place IS NULL OR location_id = place)) AS l
     FULL JOIN ledger AS m USING (item_id, location_id)
     FULL JOIN promised AS p USING (item_id, location_id)
 ), held AS (
     SELECT owner_id, line_no, item_id, sum(quantity) AS quantity
-    FROM allocations GROUP BY owner_id, line_no, item_id
+    FROM allocations WHERE (item IS NULL OR item_id = item) AND place IS NULL GROUP BY owner_id, line_no, item_id
 ), ordered AS (
     SELECT owner_id AS order_id, line_no, item_id, quantity FROM held
     WHERE NOT EXISTS (SELECT FROM transfers WHERE id = owner_id)
@@ -34,10 +39,10 @@ WITH ledger AS (
 ), under_way AS (
     SELECT transfer_id, line_no, item_id,
         quantity - received_quantity - returned_quantity - lost_quantity AS quantity
-    FROM transfer_lines WHERE quantity > received_quantity + returned_quantity + lost_quantity
+    FROM transfer_lines WHERE (item IS NULL OR item_id = item) AND place IS NULL AND quantity > received_quantity + returned_quantity + lost_quantity
 ), owed AS (
     SELECT order_id, line_no, item_id, quantity - cancelled_quantity AS quantity
-    FROM order_lines WHERE is_stocked AND quantity > cancelled_quantity
+    FROM order_lines WHERE (item IS NULL OR item_id = item) AND place IS NULL AND is_stocked AND quantity > cancelled_quantity
 )
 SELECT 'on_hand differs from the ledger' AS kind, item_id, location_id, NULL::uuid AS order_id, NULL::uuid AS transfer_id,
     on_hand::bigint AS found, ledger_on_hand::bigint AS expected
@@ -57,7 +62,7 @@ FROM told WHERE on_hand <> ledger_on_hand OR reserved <> ledger_reserved GROUP B
 UNION ALL
 SELECT 'a cancelled order has units that are not', NULL, NULL, id, NULL, sum(quantity - cancelled_quantity), 0
 FROM orders JOIN order_lines ON order_id = id
-WHERE status = 'cancelled' AND quantity > cancelled_quantity GROUP BY id
+WHERE (item IS NULL OR item_id = item) AND place IS NULL AND status = 'cancelled' AND quantity > cancelled_quantity GROUP BY id
 UNION ALL
 SELECT 'an order holds other than it owes', item_id, NULL, order_id, NULL,
     coalesce(ordered.quantity, 0), coalesce(owed.quantity, 0)
@@ -81,3 +86,4 @@ FROM told WHERE occurred_at < moved_before AND NOT is_late GROUP BY item_id, loc
 UNION ALL
 SELECT 'the last movement was at another time', item_id, location_id, NULL, NULL, 1, 0
 FROM compared WHERE moved_at <> ledger_moved_at OR (moved_at IS NULL AND ledger_moved_at IS NOT NULL)
+$$
