@@ -23,6 +23,8 @@ from api.auth.routes import blp as auth
 from api.auth.routes import well_known
 from api.config import Settings
 from api.core.vault import Vault
+from api.counts.cli import count
+from api.counts.routes import blp as counts
 from api.demo.cli import demo
 from api.extensions import cors, db, limiter, migrate
 from api.health.routes import blp as health
@@ -64,6 +66,7 @@ RESOURCES: tuple[Blueprint, ...] = (
     locations,
     stock,
     transfers,
+    counts,
     orders,
     audit,
 )
@@ -146,7 +149,7 @@ def register_commands(app: Flask) -> None:
         app.cli.add_command(command)
     for command in (*account_commands.commands, second_factor_off):
         user_commands.add_command(command)
-    for command in (transfer, transfer_commands):
+    for command in (transfer, transfer_commands, count):
         stock_commands.add_command(command)
 
 

@@ -10,6 +10,7 @@ from api.auth import service as auth
 from api.auth import tokens
 from api.core.caller import Caller
 from api.core.vault import Vault
+from api.counts import service as counts
 from api.items import service as items
 from api.locations import service as locations
 from api.orders import service as orders
@@ -20,6 +21,7 @@ from api.users import service as users
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+    from api.core.orm import AnyRow
     from api.items.models import Item
     from api.locations.models import Location
     from api.transfers.models import Transfer
@@ -89,6 +91,10 @@ class Factory:
         sent = [stock.Line(item_id=item.id, quantity=quantity) for item, quantity in lines]
         places: dict[str, Any] = {"from_location_id": source.id, "to_location_id": target.id}
         return transfers.send(self.session, lines=sent, by=self.by, **places, **({"in_transit": True} | facts))
+
+    def count(self, place: Location, **facts: Any) -> AnyRow:
+        """Open a stock count."""
+        return counts.open_(self.session, location_id=place.id, **facts, by=self.by)
 
     def _fresh[Row](self, row: Row) -> Row:
         self.session.flush()

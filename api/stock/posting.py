@@ -132,7 +132,7 @@ def adjust(
 def correct(
     session: Session, *, count_id: UUID, location_id: UUID, lines: Sequence[Line], by: Caller, reference: str | None
 ) -> Posting:
-    """Book the differences that a stock count found.
+    """Book the differences that a stock count found; the count tells the world.
 
     Raises:
         InsufficientStock: units are missing that are promised.
@@ -286,12 +286,13 @@ def _post(session: Session, cause: Cause, *, location_id: UUID, lines: Sequence[
     for key, one in zip(keys, known, strict=True):
         book.move(key, cause, on_hand=one.quantity, value=_worth(cause, one, book.balances[key]))
     write(session, book)
-    data = {"kind": cause.kind, "reason": cause.reason, "reference": cause.reference, "lines": facts_of(known)}
-    events.record(session, f"stock.{_PAST[cause.kind]}", location_id, data, by=by)
+    if cause.kind in _PAST:
+        data = {"kind": cause.kind, "reason": cause.reason, "reference": cause.reference, "lines": facts_of(known)}
+        events.record(session, f"stock.{_PAST[cause.kind]}", location_id, data, by=by)
     return Posting(book.movements)
 
 
-_PAST = {RECEIPT: "received", ADJUSTMENT: "adjusted", COUNT: "counted"}
+_PAST = {RECEIPT: "received", ADJUSTMENT: "adjusted"}
 
 
 def facts_of(known: Iterable[Known]) -> list[dict[str, Any]]:

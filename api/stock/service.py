@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from api.stock import posting, promising, reading, repository
+from api.stock import errors, posting, promising, reading, repository
 from api.stock.booking import Book, Cause, LevelKey, PromiseKey
 from api.stock.models import RELEASE
 
@@ -33,6 +33,7 @@ correct = posting.correct
 send = posting.send
 bring = posting.bring
 resolve = posting.resolve
+InsufficientStock = errors.InsufficientStock
 
 Availability = reading.Availability
 Valuation = reading.Valuation
