@@ -22,6 +22,8 @@ from api.rest.console import (
 )
 from api.transfers import service
 from api.transfers.schemas import (
+    LOSSES,
+    STATUSES,
     TransferCreateSchema,
     TransferReceiveSchema,
     TransferSchema,
@@ -95,7 +97,7 @@ def transfer(
 
 
 @transfers.command("list")
-@click.option("--status", type=click.Choice(service.STATUSES), help="Only those.")
+@click.option("--status", type=click.Choice(STATUSES), help="Only those.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000), help="How many at most.")
 @as_json_option
 def list_transfers(*, status: str | None, limit: int, as_json: bool) -> None:
@@ -145,7 +147,7 @@ def cancel(transfer_id: UUID, *, reason: str | None, dry_run: bool, as_json: boo
 @transfers.command("write-off")
 @transfer_argument
 @chosen_lines_argument
-@click.option("--reason", required=True, type=click.Choice(service.LOSSES), help="Why.")
+@click.option("--reason", required=True, type=click.Choice(LOSSES), help="Why.")
 @yes_option
 @dry_run_option
 @as_json_option

@@ -6,7 +6,10 @@ from api.rest.fields import AwareDateTime, Boolean, List, Nested, Quantity, Safe
 from api.rest.lines import ITEM_ID, ItemLineSchema, MovedLineSchema, lines_of
 from api.rest.messages import OneOf
 from api.rest.schemas import PageQuerySchema, ResponseSchema, Schema, page_of
-from api.transfers.service import LOSSES, STATUSES
+
+STATUSES = ["in_transit", "completed", "cancelled"]
+LOSSES = ["damaged", "expired", "lost", "stolen"]
+"""Why units that left may never arrive."""
 
 TRANSFER_ID = {"description": "Identifier.", "examples": ["0198c1f0-3f9e-7c3a-9d0e-2b8f1c6a7d4b"]}
 FROM_LOCATION_ID = {"description": "Where it starts.", "examples": ["0198c1f0-3f9e-7c3a-9d0e-2b8f1c6a7d46"]}

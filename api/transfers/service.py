@@ -8,7 +8,6 @@ from api.core import ids
 from api.events import service as events
 from api.locations import service as locations
 from api.stock import service as stock
-from api.transfers import models
 from api.transfers.errors import ExceedsInTransit, Excess, InvalidTransition, SameLocation, TransferNotFound
 from api.transfers.models import CANCELLED, COMPLETED, IN_TRANSIT, Transfer, TransferLine
 from api.transfers.repository import TransferRepository
@@ -22,10 +21,6 @@ if TYPE_CHECKING:
 
     from api.core.caller import Caller
     from api.core.paging import Listing
-
-STATUSES = models.STATUSES
-LOSSES = ("damaged", "lost", "stolen", "expired")
-"""Why units that left may never arrive."""
 
 type Units = Mapping[int, int]
 """How many units of which lines, by their number."""
@@ -164,7 +159,7 @@ def cancel(session: Session, transfer_id: UUID, *, by: Caller, reason: str | Non
 def write_off(
     session: Session, transfer_id: UUID, *, reason: str, by: Caller, lines: Sequence[stock.Line] | None = None
 ) -> Transfer:
-    """Give up units that will not arrive, everything outstanding or those named, for one of `LOSSES`.
+    """Give up units that will not arrive, everything outstanding or those named, for a reason.
 
     Raises:
         TransferNotFound: none has this id.

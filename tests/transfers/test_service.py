@@ -184,7 +184,7 @@ class TestATransferOnItsWay:
 
         seen = []
         for lines in ([(other, 2)], [(item, 4), (other, 1)], None):
-            transfer = transfers.receive(session, transfer.id, lines=lines and lines_of(lines), by=make.by)
+            transfer = transfers.receive(session, transfer.id, lines=lines_of(lines) if lines else None, by=make.by)
             seen += [(transfer.status, transfer.version, [line.received_quantity for line in transfer.lines])]
             assert differences(session) == []
 
