@@ -5,9 +5,10 @@ from __future__ import annotations
 import click
 
 from bench.contention import contention
+from bench.scale import scale
 
 
-@click.group(commands=[contention])
+@click.group(commands=[contention, scale])
 def bench() -> None:
     """Put load on a running Stockroom and check what it promises."""
 

@@ -28,6 +28,7 @@ HOT_SHARE, HOT_ITEMS_IN = 0.2, 10_000
 LATE_IN = 200
 """One movement in so many was recorded after it should have been."""
 
+RECEIVED_BELOW, RECEIVED, LOST_SHARE = 10, 50, 0.3
 CATEGORIES, TAGS = 200, 60
 ITEM, PLACE, MOVEMENT = "01980000-0000-7000-8000", "01980000-0000-7000-9000", "01980000-0001-7000-8000"
 
@@ -37,16 +38,17 @@ class Warehouse:
     """What was made."""
 
     items: int
-    levels: int
     movements: int
     words: tuple[str, ...]
     """The words that names are made of, the most frequent first."""
 
 
 def fill(connection: Connection, *, items: int, movements: int, seed: int = 7) -> Warehouse:
-    """Fill an empty database in one transaction; tells what was made."""
+    """Fill an empty database in one transaction; tells what was made, or what had been made there before."""
     chance = random.Random(seed)
     words = _vocabulary(chance)
+    if connection.execute("SELECT EXISTS (SELECT FROM items)").fetchone() == (True,):
+        return Warehouse(items, movements, tuple(words))
     with connection.transaction():
         connection.execute("SET LOCAL session_replication_role = replica")  # no triggers, no foreign keys: it adds up
         connection.execute("SET LOCAL maintenance_work_mem = '1GB'")
@@ -59,13 +61,13 @@ def fill(connection: Connection, *, items: int, movements: int, seed: int = 7) -
         connection.execute(
             "INSERT INTO item_words SELECT DISTINCT word FROM items CROSS JOIN unnest(words) AS said (word)"
         )
-        levels = _move(connection, items=items, movements=movements, chance=chance)
+        _move(connection, items=items, movements=movements, chance=chance)
         for definition in indexes:
             connection.execute(definition)
     connection.autocommit = True
     connection.execute("VACUUM ANALYZE items, item_words, locations, stock_levels, stock_movements")
     connection.autocommit = False
-    return Warehouse(items, levels, movements, tuple(words))
+    return Warehouse(items, movements, tuple(words))
 
 
 def _vocabulary(chance: random.Random) -> list[str]:
@@ -98,16 +100,25 @@ def _items(count: int, words: list[str], chance: random.Random) -> Iterator[str]
         )
 
 
-_DRAFT = "item_id, location_id, sequence, kind, on_hand_change, reserved_change, on_hand, reserved, value_change, value, is_late, occurred_at"
+_DRAFT = (
+    "item_id, location_id, sequence, kind, on_hand_change, reserved_change, on_hand, reserved, value_change, value, "
+    "is_late, occurred_at"
+)
+_CREATE_DRAFT = f"CREATE TEMP TABLE draft ON COMMIT DROP AS SELECT {_DRAFT} FROM stock_movements"  # noqa: S608  # names from above
+_WRITE_LEDGER = f"""
+    INSERT INTO stock_movements (id, {_DRAFT}, recorded_at)
+    SELECT CAST('{MOVEMENT}-' || lpad(to_hex(row_number() OVER (ORDER BY occurred_at)), 12, '0') AS uuid),
+        {_DRAFT}, occurred_at
+    FROM draft ORDER BY occurred_at
+"""  # noqa: S608  # the same
+"""In the order of time, as a year would leave it."""
 
 
-def _move(connection: Connection, *, items: int, movements: int, chance: random.Random) -> int:
-    connection.execute(f"CREATE TEMP TABLE draft ON COMMIT DROP AS SELECT {_DRAFT} FROM stock_movements")
+def _move(connection: Connection, *, items: int, movements: int, chance: random.Random) -> None:
+    connection.execute(_CREATE_DRAFT)
     columns = "item_id, location_id, on_hand, reserved, value, version, moved_at, reorder_point, is_low"
     keys = [
-        (number, place)
-        for number in range(items)
-        for place in range(len(PLACES) if number % ELSEWHERE_TOO == 0 else 1)
+        (number, place) for number in range(items) for place in range(len(PLACES) if number % ELSEWHERE_TOO == 0 else 1)
     ]
     hot = max(1, items // HOT_ITEMS_IN)
     each = int(movements * (1 - HOT_SHARE)) // len(keys)
@@ -122,13 +133,8 @@ def _move(connection: Connection, *, items: int, movements: int, chance: random.
             yield from _level(number, place, count, chance, levels)
 
     _copy(connection, f"draft ({_DRAFT})", lines())
-    connection.execute(
-        f"INSERT INTO stock_movements (id, {_DRAFT}, recorded_at)"  # in the order of time, as a year would leave it
-        f" SELECT ('{MOVEMENT}-' || lpad(to_hex(row_number() OVER (ORDER BY occurred_at)), 12, '0'))::uuid, {_DRAFT},"
-        " occurred_at FROM draft ORDER BY occurred_at"
-    )
+    connection.execute(_WRITE_LEDGER)
     _copy(connection, f"stock_levels ({columns})", levels)
-    return len(levels)
 
 
 def _level(number: int, place: int, count: int, chance: random.Random, levels: list[str]) -> Iterator[str]:
@@ -143,9 +149,9 @@ def _level(number: int, place: int, count: int, chance: random.Random, levels: l
         change = promise = 0
         if reserved:
             kind, promise = "release", -reserved
-        elif on_hand < 10 or sequence == count:  # a level is left with no promise that nobody made
-            kind, change = "receipt", 50
-        elif chance.random() < 0.3:
+        elif on_hand < RECEIVED_BELOW or sequence == count:  # a level is left with no promise that nobody made
+            kind, change = "receipt", RECEIVED
+        elif chance.random() < LOST_SHARE:
             kind, change = "adjustment", -chance.randint(1, 5)
         else:
             kind, promise = "reserve", chance.randint(1, 5)
@@ -168,7 +174,7 @@ def _level(number: int, place: int, count: int, chance: random.Random, levels: l
 
 
 def _copy(connection: Connection, target: str, lines: Iterable[str]) -> None:
-    with connection.cursor() as cursor, cursor.copy(f"COPY {target} FROM STDIN") as copy:  # type: ignore[arg-type]  # built here
+    with connection.cursor() as cursor, cursor.copy(f"COPY {target} FROM STDIN") as copy:
         for line in lines:
             copy.write(line)
 
