@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import text
 
+from api.extensions import db
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from uuid import UUID
@@ -26,6 +28,7 @@ _MANY = text("""
     INSERT INTO items (id, sku, name, unit_price) SELECT gen_random_uuid(), 'MANY-' || n, 'One of many', 1.5
     FROM generate_series(1, :count) AS n RETURNING id
 """)
+_WAITING = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
 _COUNTED = ("orders", "order_lines", "allocations", "stock_levels", "stock_movements", "events", "idempotency_keys")
 
 
@@ -68,3 +71,9 @@ def everything(session: Session) -> dict[str, list[str]]:
 def many_items(session: Session, count: int) -> list[UUID]:
     """Make items with one statement, where a test needs more than it can wait for."""
     return list(session.scalars(_MANY, {"count": count}))
+
+
+def waiting() -> int:
+    """Count the connections to this database that wait for a lock; a transaction would see the same number for ever."""
+    with db.engine.connect() as connection:
+        return connection.scalar(_WAITING) or 0
