@@ -145,8 +145,8 @@ def _measure(
     environment = _environment(postgres.url(database), directory)
     warehouse = _prepare(postgres, database, environment, items=items, movements=movements)
     with _served(environment) as client:
-        asked = {question: _cursor(client, question) for question in questions(warehouse)}
-        return {question.name: _median(client, question, query, count) for question, query in asked.items()}
+        asked = [(question, _cursor(client, question)) for question in questions(warehouse)]
+        return {question.name: _median(client, question, query, count) for question, query in asked}
 
 
 def _environment(database_url: str, directory: Path) -> dict[str, str]:
