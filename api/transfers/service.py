@@ -130,7 +130,7 @@ def receive(session: Session, transfer_id: UUID, *, by: Caller, lines: Sequence[
         line.received_quantity += units[line.line_no]
     _close(session, transfer, posting)
     _tell(session, "received", transfer, units, by=by)
-    return transfer
+    return get(session, transfer.id)
 
 
 def cancel(session: Session, transfer_id: UUID, *, by: Caller, reason: str | None = None) -> Transfer:
@@ -153,7 +153,7 @@ def cancel(session: Session, transfer_id: UUID, *, by: Caller, reason: str | Non
         line.returned_quantity += units[line.line_no]
     _close(session, transfer, posting, status=COMPLETED if transfer.has_arrived else CANCELLED)
     _tell(session, "cancelled", transfer, units, by=by, reason=reason)
-    return transfer
+    return get(session, transfer.id)
 
 
 def write_off(
@@ -175,7 +175,7 @@ def write_off(
         line.lost_quantity += units[line.line_no]
     _close(session, transfer, posting)
     _tell(session, "written_off", transfer, units, by=by, reason=reason)
-    return transfer
+    return get(session, transfer.id)
 
 
 def _found(transfer: Transfer | None) -> Transfer:
