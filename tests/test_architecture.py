@@ -58,6 +58,7 @@ SHARED_CODES = {
     "email_taken",
     "forbidden",
     "invalid_character",
+    "invalid_transition",
     "item_not_found",
     "location_not_found",
     "malformed_body",
@@ -258,11 +259,15 @@ def test_every_login_is_limited(app: Flask) -> None:
 
 
 def test_no_list_sends_more_statements_when_it_is_longer(app: Flask, client: FlaskClient, make: Factory) -> None:
-    lists = [operation.split(" ")[1] for operation, view in views(app) if house(view).get("paginated")]
-    assert len(lists) >= 6
+    paginated = [operation.split(" ")[1] for operation, view in views(app) if house(view).get("paginated")]
+    lists = [path for path in paginated if "<" not in path]  # parts of one thing are counted where that is tested
+    assert len(lists) >= 8
     headers = make.headers()
     for _ in range(3):
         make.order((make.item(stock=5), 1))
+        place = make.location()
+        make.transfer((make.item(stock=5, at=place), 1), source=place, target=make.location())
+        make.count(place)
         make.headers()
         client.post("/api/v1/api-keys", json={"name": "till", "scopes": ["items:read"]}, headers=headers)
 
