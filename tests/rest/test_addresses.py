@@ -67,7 +67,7 @@ def test_another_method_cannot_be_smuggled_in_a_header(client: FlaskClient, make
 
 
 @pytest.mark.parametrize(
-    "parameter", ["nonsense", "page", "is_admin", "customer_id", "Limit", "sort", "order_by", "query", "limit[]", ""]
+    "parameter", ["nonsense", "page", "is_admin", "customer_id", "Limit", "order", "order_by", "query", "limit[]", ""]
 )
 def test_an_undocumented_parameter_is_refused(client: FlaskClient, admin: dict[str, str], parameter: str) -> None:
     for path in LISTS:
