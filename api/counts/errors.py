@@ -20,7 +20,7 @@ class CountOpen(Conflict):
 
 
 class InvalidTransition(Conflict):
-    """The count is no longer open."""
+    """The status of the order, transfer or count does not allow that."""
 
     code = "invalid_transition"
     message = "A count that is {status} cannot be {wanted}."

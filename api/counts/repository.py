@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
-    from sqlalchemy import ColumnElement, Select, Subquery
+    from sqlalchemy import ColumnElement, ScalarSelect, Select, Subquery
 
     from api.core.orm import AnyRow
 
@@ -120,11 +120,8 @@ class CountRepository(Repository[Count]):
     def lines(self, count_id: UUID, location_id: UUID, *, differing: bool) -> Listing:
         """List what was found, item by item, with what lies there now."""
         found = _found(count_id)
-        query = select(*found.c, _ITEMS.c.sku, _ITEMS.c.name, func.coalesce(_LEVELS.c.on_hand, 0).label("on_hand"))
-        query = query.join(_ITEMS, _ITEMS.c.id == found.c.item_id)
-        query = query.outerjoin(
-            _LEVELS, and_(_LEVELS.c.item_id == found.c.item_id, _LEVELS.c.location_id == location_id)
-        )
+        on_hand = _LEVELS.c.on_hand, _LEVELS.c.location_id == location_id, _LEVELS.c.item_id == found.c.item_id
+        query = select(*found.c, *_names_of(found.c.item_id), func.coalesce(_probe(*on_hand), 0).label("on_hand"))
         if differing:
             query = query.where(found.c.difference != 0)
         return Listing(query, keys=(Key(found.c.item_id, lambda row: row.item_id),))
@@ -132,14 +129,8 @@ class CountRepository(Repository[Count]):
     def uncounted(self, count_id: UUID, location_id: UUID) -> Listing:
         """List items that lie at a location, and that nobody has counted."""
         nothing = ("counted", "entries", "expected", "difference", "moved_between_entries", "counted_by", "counted_at")
-        query = select(
-            _LEVELS.c.item_id,
-            *(null().label(name) for name in nothing),
-            _ITEMS.c.sku,
-            _ITEMS.c.name,
-            _LEVELS.c.on_hand,
-        )
-        query = query.join(_ITEMS, _ITEMS.c.id == _LEVELS.c.item_id).where(_is_uncounted(count_id, location_id))
+        query = select(_LEVELS.c.item_id, *(null().label(name) for name in nothing), _LEVELS.c.on_hand)
+        query = query.add_columns(*_names_of(_LEVELS.c.item_id)).where(_is_uncounted(count_id, location_id))
         return Listing(query, keys=(Key(_LEVELS.c.item_id, lambda row: row.item_id),))
 
     def corrections(self, count_id: UUID) -> Sequence[AnyRow]:
@@ -181,5 +172,14 @@ def _latest(value: Any) -> ColumnElement[Any]:  # noqa: ANN401  # a column of an
 
 def _is_uncounted(count_id: UUID, location_id: UUID) -> ColumnElement[bool]:
     entry = CountEntry
-    counted = select(entry.id).where(entry.count_id == count_id, entry.item_id == _LEVELS.c.item_id)
-    return and_(_LEVELS.c.location_id == location_id, _LEVELS.c.on_hand > 0, ~counted.exists())
+    counted = _probe(entry.id, entry.count_id == count_id, entry.item_id == _LEVELS.c.item_id)
+    return and_(_LEVELS.c.location_id == location_id, _LEVELS.c.on_hand > 0, counted.is_(None))
+
+
+def _names_of(item_id: ColumnElement[UUID]) -> Iterable[ColumnElement[Any]]:
+    return (_probe(_ITEMS.c[name], _ITEMS.c.id == item_id).label(name) for name in ("sku", "name"))
+
+
+def _probe(value: Any, *where: ColumnElement[bool]) -> ScalarSelect[Any]:  # noqa: ANN401  # a column of any type
+    """Look something up for each row of a page. A join would be merged with the page, and read from its beginning."""
+    return select(value).where(*where).limit(1).scalar_subquery()

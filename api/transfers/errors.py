@@ -27,7 +27,7 @@ class SameLocation(RuleViolation):
 
 
 class InvalidTransition(Conflict):
-    """Nothing of the transfer is in transit any more."""
+    """The status of the order, transfer or count does not allow that."""
 
     code = "invalid_transition"
     message = "A transfer that is {status} cannot be {wanted}; nothing of it is in transit."
