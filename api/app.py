@@ -28,6 +28,7 @@ from api.counts.routes import blp as counts
 from api.demo.cli import demo
 from api.extensions import cors, db, limiter, migrate
 from api.health.routes import blp as health
+from api.items.cli import items as item_commands
 from api.items.routes import blp as items
 from api.jobs import tasks as housekeeping
 from api.jobs.cli import worker
@@ -87,7 +88,7 @@ REDIS_TIMEOUTS = {"socket_connect_timeout": 0.15, "socket_timeout": 0.15}
 TASKS = (housekeeping, mail_tasks, account_tasks, stock_tasks)
 """Modules whose import declares background tasks."""
 
-COMMANDS = (worker, keys, sessions, api_key_commands, demo, spec, stock_commands, user_commands)
+COMMANDS = (worker, keys, sessions, api_key_commands, demo, item_commands, spec, stock_commands, user_commands)
 
 
 def create_app(settings: Settings | None = None) -> Flask:

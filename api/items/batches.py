@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from api.core import ids
@@ -47,6 +47,14 @@ class Plan:
     new: list[dict[str, Any]] = field(default_factory=list)
     changed: list[dict[str, Any]] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
+
+    def rehearsed(self) -> list[Outcome]:
+        """Tell what would be answered: the same, but that new items have no ids yet."""
+        made = {row["id"] for row in self.new}
+        return [
+            replace(one, facts={**one.facts, "id": None}) if one.facts.get("id") in made else one
+            for one in self.outcomes
+        ]
 
 
 def plan(rows: Rows, *, present: Mapping[str, AnyRow], holders: Mapping[str, UUID]) -> Plan:

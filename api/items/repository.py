@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB, TSQUERY
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import defer
 
 from api.core.orm import Repository
 from api.core.paging import Key, Listing
@@ -69,6 +70,11 @@ _UPDATE = text(f"""
     UPDATE items SET {_SET}, version = items.version + 1, updated_at = now()
     FROM json_to_recordset(CAST(:rows AS json)) AS said ({_SAID}) WHERE items.id = said.id
 """)  # noqa: S608  # the same
+_LEARN = text("""
+    INSERT INTO item_words (word) SELECT said.word FROM unnest(CAST(:words AS text[])) AS said (word)
+    WHERE NOT EXISTS (SELECT FROM item_words AS known WHERE known.word = said.word)
+    ORDER BY said.word COLLATE "C" ON CONFLICT DO NOTHING
+""")
 
 MOST_SIMILAR = 8
 LEAST_SIMILARITY = 0.35
@@ -80,13 +86,15 @@ _UNDERSTAND = text("""
     SELECT asked.word, CASE
         WHEN EXISTS (SELECT FROM item_words AS known
                      WHERE known.word >= asked.word AND known.word < asked.word || :last) THEN NULL
+        WHEN asked.word ~ '[0-9]' THEN CAST('{}' AS text[])
         ELSE ARRAY(
             (SELECT near.word FROM item_words AS near
-             WHERE near.word % asked.word AND similarity(near.word, asked.word) >= :least
+             WHERE near.word !~ '[0-9]' AND near.word % asked.word AND similarity(near.word, asked.word) >= :least
              ORDER BY similarity(near.word, asked.word) DESC, near.word LIMIT :most_similar)
             UNION
             (SELECT holder.word FROM item_words AS holder
-             WHERE length(asked.word) >= :least_contained AND holder.word LIKE '%' || asked.word || '%'
+             WHERE holder.word !~ '[0-9]' AND length(asked.word) >= :least_contained
+             AND holder.word LIKE '%' || asked.word || '%'
              ORDER BY holder.word LIMIT :most_containing)
         ) END AS meant
     FROM unnest(CAST(:words AS text[])) WITH ORDINALITY AS asked (word, place) ORDER BY asked.place
@@ -118,7 +126,7 @@ FILTERS: dict[str, Callable[[Any], ColumnElement[bool]]] = {
     "sku": lambda sku: func.lower(Item.sku) == sku.lower(),
     "barcode": lambda barcode: _padded_barcode == barcode.zfill(14),
     "category": lambda category: _shown_category == category,
-    "tag": lambda tags: Item.tags.contains(cast(list(tags), ARRAY(Text))),
+    "tag": lambda tags: Item.tags.op("@>")(cast(list(tags), ARRAY(Text))),
     "is_stocked": Item.is_stocked.is_,
     "price_min": lambda price: Item.unit_price >= price,
     "price_max": lambda price: Item.unit_price <= price,
@@ -155,7 +163,10 @@ class ItemRepository(Repository[Item]):
         self.session.flush()
 
     def meant_by(self, words: Sequence[str]) -> list[tuple[str, list[str] | None]]:
-        """Tell, for each word that begins no word of any item, which words it may have meant; None for the others."""
+        """Tell, for each word that begins no word of any item, which words it may have meant; None for the others.
+
+        A word with digits is a code: another that looks like it is not what was meant, and does not stand for it.
+        """
         rows = self.session.execute(_UNDERSTAND, {"words": list(words)})
         return [(row.word, row.meant) for row in rows]
 
@@ -169,7 +180,7 @@ class ItemRepository(Repository[Item]):
         query = query.where(*(FILTERS[name](value) for name, value in filters.items()))
         if wanted is not None:
             query = query.where(_found_by.op("@@")(cast(wanted, TSQUERY)) if wanted else false())
-        return Listing(query, keys=tuple(_keys(list(sort))))
+        return Listing(query.options(defer(Item.words)), keys=tuple(_keys(list(sort))))
 
     def facts(self, *, ids: Collection[UUID], skus: Collection[str]) -> Sequence[AnyRow]:
         """Read what an order or a receipt needs to know about many items, in one statement."""
@@ -194,12 +205,19 @@ class ItemRepository(Repository[Item]):
         return {row.code: row.id for row in self.session.execute(query)}
 
     def write(self, *, new: Sequence[Mapping[str, Any]], changed: Sequence[Mapping[str, Any]]) -> bool:
-        """Insert and update many items with one statement each, all or, when others came between, none of them."""
+        """Insert and update many items with one statement each, all or, when others came between, none of them.
+
+        New words come first, in order: a trigger would add them statement by statement, and two that write the same
+        words and the same barcodes would block each other.
+        """
+        worded_new, worded_changed = ([{**row, "words": words(row)} for row in rows] for rows in (new, changed))
+        said = {word for row in (*worded_new, *worded_changed) for word in row["words"]}
         savepoint = self.session.begin_nested()
         try:
-            added = self.session.execute(_INSERT, {"rows": _written(new)}).all() if new else []
+            self.session.execute(_LEARN, {"words": sorted(said)})
+            added = self.session.execute(_INSERT, {"rows": _json(worded_new)}).all() if new else []
             if changed:
-                self.session.execute(_UPDATE, {"rows": _written(changed)})
+                self.session.execute(_UPDATE, {"rows": _json(worded_changed)})
         except IntegrityError as error:
             savepoint.rollback()
             if getattr(error.orig, "sqlstate", None) == UNIQUE_VIOLATION:
@@ -240,6 +258,5 @@ def _keys(sort: list[tuple[str, bool]]) -> Iterator[Key]:
     yield Key(Item.id, lambda item: item.id, sort[-1][1])
 
 
-def _written(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Write rows as JSON, with their words."""
-    return orjson.dumps([{**row, "words": words(row)} for row in rows], default=str).decode()
+def _json(rows: Sequence[Mapping[str, Any]]) -> str:
+    return orjson.dumps(rows, default=str).decode()

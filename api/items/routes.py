@@ -44,9 +44,9 @@ class ItemCollection(MethodView):
         """List items
 
         In order of SKU, unless `sort` says otherwise; those in the catalogue, unless `archived=true`. `q` searches:
-        every word of it must begin a word of the item's SKU, name, barcode, category or tags, and a word that nothing
-        begins with stands for those most like it, so that `teepot` finds teapots. A `q` without letters and digits
-        finds nothing. To follow changes, list with `updated_since` and `sort=updated_at`.
+        every word of it must begin a word of the item's SKU, name, barcode, category or tags. A word without digits
+        that nothing begins with stands for those most like it, so that `teepot` finds teapots. A `q` without letters
+        and digits finds nothing. To follow changes, list with `updated_since` and `sort=updated_at`.
         """
         return service.search(db.session(), **query)
 

@@ -167,7 +167,7 @@ class ItemOutcomeSchema(OutcomeSchema):
     id = StrictUUID(
         allow_none=True,
         metadata={
-            "description": "The item, null where there is none; what a dry run would create has no lasting id.",
+            "description": "The item; null where there is none, as with what a dry run would create.",
             "examples": ["0198c1f0-3f9e-7c3a-9d0e-2b8f1c6a7d45"],
         },
     )
@@ -199,7 +199,7 @@ class ItemQuerySchema(PageQuerySchema):
     q = SafeString(
         metadata={
             "description": "Words that SKU, name, barcode, category or tags have, or begin with, in any order, letter "
-            "case and accents; up to 8 count. A word that nothing begins with is taken for misspelt.",
+            "case and accents; up to 8 count. A word without digits that nothing begins with is taken for misspelt.",
             "examples": ["cakstand"],
         }
     )

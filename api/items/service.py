@@ -238,7 +238,7 @@ def upsert(session: Session, rows: batches.Rows, *, by: Caller, dry_run: bool = 
         holders = items.holders(barcodes) if barcodes else {}
         plan = batches.plan(rows, present=present, holders=holders)
         if dry_run:
-            return plan.outcomes
+            return plan.rehearsed()
         if items.write(new=plan.new, changed=plan.changed):  # else somebody else was first, and is seen now
             for type_, written in (("item.created", plan.new), ("item.updated", plan.changed)):
                 news = [(row["id"], told(row)) for row in written]

@@ -338,10 +338,10 @@ def test_an_item_that_has_stock_or_orders_is_archived_and_not_deleted(
 def test_a_stale_copy_deletes_nothing(client: FlaskClient, make: Factory, admin: dict[str, str]) -> None:
     item = make.item()
 
-    assert_problem(client.delete(f"{ITEMS}/{item.id}", headers=headers), 428, "precondition_required")
-    stale = client.delete(f"{ITEMS}/{item.id}", headers=headers | {"If-Match": '"2"'})
+    assert_problem(client.delete(f"{ITEMS}/{item.id}", headers=admin), 428, "precondition_required")
+    stale = client.delete(f"{ITEMS}/{item.id}", headers=admin | {"If-Match": '"2"'})
     assert_problem(stale, 412, "precondition_failed")
-    assert client.get(f"{ITEMS}/{item.id}", headers=headers).status_code == 200
+    assert client.get(f"{ITEMS}/{item.id}", headers=admin).status_code == 200
 
 
 def test_archiving_and_restoring_happen_once_however_often_they_are_asked_for(
