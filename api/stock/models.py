@@ -34,6 +34,7 @@ RECEIPT, ADJUSTMENT, TRANSFER, COUNT, RESERVE, RELEASE = KINDS = (
 )
 
 _NEWEST_FIRST = ("occurred_at", "id")
+_SUMMED = ("on_hand_change", "value_change")
 _IN_TIME = ("item_id", "location_id", "occurred_at", "sequence")
 
 LEVEL_KEY = ("stock_levels.item_id", "stock_levels.location_id")
@@ -106,6 +107,21 @@ class StockMovement(Base):
         ),
         Index("ix_stock_movements_in_time", *_IN_TIME, postgresql_where=text("NOT is_late")),
         Index("ix_stock_movements_late", *_IN_TIME, postgresql_where=text("is_late")),
+        Index(
+            "ix_stock_movements_worth",
+            "location_id",
+            "occurred_at",
+            postgresql_include=_SUMMED,
+            postgresql_where=text("on_hand_change <> 0"),
+        ),
+        Index(
+            "ix_stock_movements_dated_back",
+            "location_id",
+            "recorded_at",
+            "occurred_at",
+            postgresql_include=_SUMMED,
+            postgresql_where=text("on_hand_change <> 0 AND occurred_at < recorded_at"),
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=ids.new)
@@ -149,3 +165,19 @@ class Allocation(Base):
     location_id: Mapped[UUID] = mapped_column(primary_key=True)
     item_id: Mapped[UUID]
     quantity: Mapped[int]
+
+
+class StockClosing(Base):
+    """What lay at a location, and what it was worth, when a day began: a sum of the ledger that need not be made again.
+
+    It counts what happened before `closed_at` and was recorded by `known_at`.
+    """
+
+    __tablename__ = "stock_closings"
+    __table_args__ = ({"comment": "Sums of the ledger, as it was at known_at; they can be made again at any time"},)
+
+    location_id: Mapped[UUID] = mapped_column(ForeignKey("locations.id"), primary_key=True)
+    closed_at: Mapped[datetime] = mapped_column(primary_key=True)
+    known_at: Mapped[datetime]
+    on_hand: Mapped[int] = mapped_column(BigInteger)
+    value: Mapped[Decimal] = mapped_column(Numeric(24, 4))

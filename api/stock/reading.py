@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -155,15 +156,32 @@ def valuation(
     item_id: UUID | None = None,
     as_of: datetime | None = None,
 ) -> Valuation:
-    """Tell what lies at each location and what it is worth, now or at a moment of the past.
+    """Tell what lies at each location and what it is worth, now or at a moment of the past, in all or of one item.
 
     Raises:
         InTheFuture: the moment has not come.
 
     """
     then = posting.past(session, as_of, at="as_of")
-    rows = views.valuation(session, location_id=location_id, item_id=item_id, as_of=then)
-    return Valuation(then or repository.now(session), currency, rows)
+    moment = then or repository.now(session)
+    if item_id is None:
+        rows = views.valuation(session, as_of=moment, location_id=location_id)
+    else:
+        rows = views.valuation_of(session, item_id, as_of=then)
+    shown = [row for row in rows if row.on_hand and location_id in {None, row.location_id}]
+    return Valuation(moment, currency, shown)
+
+
+IN_FLIGHT = timedelta(hours=1)
+"""Longer than any transaction takes to commit what it has recorded; a closing counts nothing that is younger."""
+
+
+def close_days(session: Session, *, margin: timedelta = IN_FLIGHT) -> int:
+    """Add up what lay at each location when each of the days that have ended since began; tells how many sums.
+
+    Sums are short cuts: without them a valuation adds up the whole ledger, with them no more than a day of it.
+    """
+    return views.close_days(session, known_at=repository.now(session) - margin)
 
 
 def verify(session: Session, *, item_id: UUID | None = None, location_id: UUID | None = None) -> Verification:

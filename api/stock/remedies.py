@@ -18,6 +18,9 @@ _REMEDIES = {
         "moved_at = (SELECT max(occurred_at) FROM stock_movements AS m"
         " WHERE m.item_id = stock_levels.item_id AND m.location_id = stock_levels.location_id)"
     ),
+    "a closing differs from the ledger": (
+        "DELETE FROM stock_closings WHERE location_id = '{location_id}'; the next night makes them again."
+    ),
     "reserved differs from open promises": (
         "Compare the allocations of this level with the orders and transfers that own them; cancel what nobody owes."
     ),

@@ -261,7 +261,6 @@ class LocationValueSchema(ResponseSchema):
     location_code = Text(metadata=LOCATION_CODE)
     location_name = Text(metadata=LOCATION_NAME)
     location_kind = Text(metadata=LOCATION_KIND)
-    items = StrictInteger(metadata={"description": "Different items that lie there.", "examples": [412]})
     on_hand = StrictInteger(metadata={"description": "Units that lie there.", "examples": [18402]})
     value = Amount(metadata={"description": "What they are worth.", "examples": ["48211.40"]})
 

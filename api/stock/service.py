@@ -44,6 +44,7 @@ movements = reading.movements
 valuation = reading.valuation
 verify = reading.verify
 on_hand = reading.on_hand
+close_days = reading.close_days
 tell_low_stock = reading.tell_low_stock
 
 Demand = promising.Demand

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import current_app
 
-from api.jobs.app import background
+from api.jobs.app import background, periodic
 from api.stock import service
 
 if TYPE_CHECKING:
@@ -17,3 +17,9 @@ if TYPE_CHECKING:
 def tell_low_stock(session: Session, *, levels: list[dict[str, Any]]) -> None:
     """Send a mail about levels that have fallen to their reorder point."""
     service.tell_low_stock(session, levels, to=current_app.extensions["stockroom"].low_stock_mail)
+
+
+@periodic("17 1 * * *")
+def close_days(session: Session) -> None:
+    """Keep the sums that valuations of the past begin with."""
+    service.close_days(session)

@@ -125,26 +125,79 @@ def availability(session: Session, item_id: UUID) -> Sequence[AnyRow]:
     return session.execute(query).all()
 
 
-def valuation(
-    session: Session, *, location_id: UUID | None = None, item_id: UUID | None = None, as_of: datetime | None = None
-) -> Sequence[AnyRow]:
-    """Add up what lies at each location and what it is worth, now or as it was."""
-    level = _narrowed(_levels(as_of), location_id=location_id, item_id=item_id).subquery()
-    query = (
-        select(
-            level.c.location_id,
-            _PLACES.c.code.label("location_code"),
-            _PLACES.c.name.label("location_name"),
-            _PLACES.c.kind.label("location_kind"),
-            func.count().filter(level.c.on_hand > 0).label("items"),
-            func.sum(level.c.on_hand).label("on_hand"),
-            func.sum(level.c.value).label("value"),
-        )
-        .join(_PLACES, _PLACES.c.id == level.c.location_id)
-        .group_by(level.c.location_id, _PLACES.c.code, _PLACES.c.name, _PLACES.c.kind)
-        .order_by(_PLACES.c.code)
+_VALUATION = text("""
+    SELECT place.id AS location_id, place.code AS location_code, place.name AS location_name,
+        place.kind AS location_kind,
+        coalesce(closing.on_hand, 0) + since.on_hand + late.on_hand AS on_hand,
+        coalesce(closing.value, 0) + since.value + late.value AS value
+    FROM locations AS place
+    LEFT JOIN LATERAL (
+        SELECT * FROM stock_closings AS c WHERE c.location_id = place.id AND c.closed_at <= :as_of
+        ORDER BY c.closed_at DESC LIMIT 1
+    ) AS closing ON true
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(m.on_hand_change), 0) AS on_hand, coalesce(sum(m.value_change), 0) AS value
+        FROM stock_movements AS m
+        WHERE m.location_id = place.id AND m.on_hand_change <> 0
+            AND m.occurred_at >= coalesce(closing.closed_at, '-infinity') AND m.occurred_at <= :as_of
+    ) AS since
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(m.on_hand_change), 0) AS on_hand, coalesce(sum(m.value_change), 0) AS value
+        FROM stock_movements AS m
+        WHERE m.location_id = place.id AND m.on_hand_change <> 0 AND m.occurred_at < m.recorded_at
+            AND m.recorded_at > closing.known_at AND m.occurred_at < closing.closed_at
+    ) AS late
+    WHERE CAST(:location_id AS uuid) IS NULL OR place.id = :location_id
+    ORDER BY place.code
+""")
+"""The last closing before a moment, what has happened between, and what was dated back to before the closing since."""
+
+
+def valuation(session: Session, *, as_of: datetime, location_id: UUID | None = None) -> Sequence[AnyRow]:
+    """Add up what lay at each location at a moment, and what it was worth."""
+    return session.execute(_VALUATION, {"as_of": as_of, "location_id": location_id}).all()
+
+
+def valuation_of(session: Session, item_id: UUID, *, as_of: datetime | None) -> Sequence[AnyRow]:
+    """Read what lies, or lay, of an item at each location, and what it is worth."""
+    place = _LEVEL_NAMES[1]
+    query = _levels(as_of).add_columns(*place.c).join(place, true()).where(_LEVELS.c.item_id == item_id)
+    return session.execute(query.order_by(place.c.location_code)).all()
+
+
+_CLOSE = text("""
+    WITH last AS (
+        SELECT DISTINCT ON (location_id) * FROM stock_closings ORDER BY location_id, closed_at DESC
+    ), base AS (
+        SELECT last.location_id, last.closed_at,
+            last.on_hand + coalesce(sum(m.on_hand_change), 0) AS on_hand,
+            last.value + coalesce(sum(m.value_change), 0) AS value
+        FROM last LEFT JOIN stock_movements AS m ON m.location_id = last.location_id AND m.on_hand_change <> 0
+            AND m.occurred_at < m.recorded_at AND m.occurred_at < last.closed_at
+            AND m.recorded_at > last.known_at AND m.recorded_at <= :known_at
+        GROUP BY last.location_id, last.closed_at, last.on_hand, last.value
+    ), days AS (
+        SELECT m.location_id, date_trunc('day', m.occurred_at, 'UTC') + interval '1 day' AS closed_at,
+            sum(m.on_hand_change) AS on_hand, sum(m.value_change) AS value
+        FROM stock_movements AS m LEFT JOIN base USING (location_id)
+        WHERE m.on_hand_change <> 0 AND m.recorded_at <= :known_at
+            AND m.occurred_at >= coalesce(base.closed_at, '-infinity')
+            AND m.occurred_at < date_trunc('day', CAST(:known_at AS timestamptz), 'UTC')
+        GROUP BY 1, 2
     )
-    return session.execute(query).all()
+    INSERT INTO stock_closings (location_id, closed_at, known_at, on_hand, value)
+    SELECT days.location_id, days.closed_at, :known_at,
+        coalesce(base.on_hand, 0) + sum(days.on_hand) OVER upto, coalesce(base.value, 0) + sum(days.value) OVER upto
+    FROM days LEFT JOIN base USING (location_id)
+    WINDOW upto AS (PARTITION BY days.location_id ORDER BY days.closed_at)
+    ON CONFLICT DO NOTHING
+""")
+
+
+def close_days(session: Session, *, known_at: datetime) -> int:
+    """Add up the days that have ended since the last closing, as the ledger has it up to a moment; tells how many."""
+    result = session.execute(_CLOSE, {"known_at": known_at})
+    return int(result.rowcount)  # type: ignore[attr-defined]  # an INSERT has a row count
 
 
 def on_hand(session: Session, *, location_id: UUID, item_ids: Sequence[UUID]) -> dict[UUID, int]:

@@ -27,6 +27,7 @@ class Transfer(Identified, Versioned, Timestamped, Base):
         Index("ix_transfers_status_id", "status", "id"),
         Index("ix_transfers_from_location_id", "from_location_id", "id"),
         Index("ix_transfers_to_location_id", "to_location_id", "id"),
+        Index("ix_transfers_reference", "reference", "id", postgresql_where="reference IS NOT NULL"),
     )
 
     from_location_id: Mapped[UUID] = mapped_column(ForeignKey("locations.id"))

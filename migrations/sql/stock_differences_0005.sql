@@ -86,4 +86,12 @@ FROM told WHERE occurred_at < moved_before AND NOT is_late GROUP BY item_id, loc
 UNION ALL
 SELECT 'the last movement was at another time', item_id, location_id, NULL, NULL, 1, 0
 FROM compared WHERE moved_at <> ledger_moved_at OR (moved_at IS NULL AND ledger_moved_at IS NOT NULL)
+UNION ALL
+SELECT 'a closing differs from the ledger', NULL, c.location_id, NULL, NULL, c.on_hand, coalesce(sum(m.on_hand_change), 0)
+FROM (SELECT DISTINCT ON (location_id) * FROM stock_closings ORDER BY location_id, closed_at DESC) AS c
+LEFT JOIN stock_movements AS m ON m.location_id = c.location_id AND m.on_hand_change <> 0
+    AND m.occurred_at < c.closed_at AND m.recorded_at <= c.known_at
+WHERE item IS NULL AND (place IS NULL OR c.location_id = place)
+GROUP BY c.location_id, c.on_hand, c.value
+HAVING c.on_hand <> coalesce(sum(m.on_hand_change), 0) OR c.value <> coalesce(sum(m.value_change), 0)
 $$

@@ -115,6 +115,7 @@ def upgrade() -> None:
     _describe_items()
     _describe_locations()
     _describe_stock()
+    _add_closings()
     _add_transfers()
     _add_counts()
     op.execute("DROP VIEW integrity")
@@ -233,6 +234,35 @@ def _describe_stock() -> None:
     op.create_index("ix_stock_movements_late", "stock_movements", level, postgresql_where="is_late")
 
 
+def _add_closings() -> None:
+    op.create_table(
+        "stock_closings",
+        sa.Column("location_id", sa.Uuid(), nullable=False),
+        sa.Column("closed_at", MOMENT, nullable=False),
+        sa.Column("known_at", MOMENT, nullable=False),
+        sa.Column("on_hand", sa.BigInteger(), nullable=False),
+        sa.Column("value", WORTH, nullable=False),
+        sa.ForeignKeyConstraint(["location_id"], ["locations.id"], name=op.f("fk_stock_closings_location_id")),
+        sa.PrimaryKeyConstraint("location_id", "closed_at", name=op.f("pk_stock_closings")),
+        comment="Sums of the ledger, as it was at known_at; they can be made again at any time",
+    )
+    summed = {"postgresql_include": ["on_hand_change", "value_change"]}
+    op.create_index(
+        "ix_stock_movements_worth",
+        "stock_movements",
+        ["location_id", "occurred_at"],
+        postgresql_where=sa.text("on_hand_change <> 0"),
+        **summed,
+    )
+    op.create_index(
+        "ix_stock_movements_dated_back",
+        "stock_movements",
+        ["location_id", "recorded_at", "occurred_at"],
+        postgresql_where=sa.text("on_hand_change <> 0 AND occurred_at < recorded_at"),
+        **summed,
+    )
+
+
 def _add_transfers() -> None:
     op.create_table(
         "transfers",
@@ -259,6 +289,9 @@ def _add_transfers() -> None:
     op.create_index("ix_transfers_status_id", "transfers", ["status", "id"])
     op.create_index("ix_transfers_from_location_id", "transfers", ["from_location_id", "id"])
     op.create_index("ix_transfers_to_location_id", "transfers", ["to_location_id", "id"])
+    op.create_index(
+        "ix_transfers_reference", "transfers", ["reference", "id"], postgresql_where="reference IS NOT NULL"
+    )
     op.create_table(
         "transfer_lines",
         sa.Column("transfer_id", sa.Uuid(), nullable=False),
@@ -328,7 +361,20 @@ def downgrade() -> None:
     op.execute("DROP FUNCTION stock_differences")
     for table in ("count_entries", "counts", "transfer_lines", "transfers"):
         op.drop_table(table)
-    for index in ("late", "in_time", "by_hand", "location_id", "item_id", "occurred_at", "reason", "reference", "source_id"):
+    op.drop_table("stock_closings")
+    for index in (
+        "dated_back",
+        "worth",
+        "late",
+        "in_time",
+        "by_hand",
+        "location_id",
+        "item_id",
+        "occurred_at",
+        "reason",
+        "reference",
+        "source_id",
+    ):
         op.drop_index(f"ix_stock_movements_{index}", "stock_movements")
     op.create_index(
         "ix_stock_movements_source_id", "stock_movements", ["source_id"], postgresql_where="source_id IS NOT NULL"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import text
 
 from api.core import money
 from api.core.caller import Caller
@@ -135,26 +137,26 @@ class TestValuation:
         def shown(**query: object) -> dict[str, object]:
             found = client.get(VALUATION, query_string=query, headers=headers).get_json()
             assert found["currency"] == "GBP"
-            places = {row["location_code"]: (row["items"], row["on_hand"], row["value"]) for row in found["locations"]}
+            places = {row["location_code"]: (row["on_hand"], row["value"]) for row in found["locations"]}
             return {"on_hand": found["on_hand"], "value": found["value"], **places}
 
         headers = make.headers(role="manager")
         assert shown() == {
             "on_hand": 10,
             "value": "22.0001",
-            "a-here": (1, 5, "10.00"),
-            "b-there": (2, 5, "12.0001"),
+            "a-here": (5, "10.00"),
+            "b-there": (5, "12.0001"),
         }
         assert shown(as_of="2026-05-01T12:00:00Z", location_id=here.id) == {
             "on_hand": 10,
             "value": "20.00",
-            "a-here": (1, 10, "20.00"),
+            "a-here": (10, "20.00"),
         }
         assert shown(as_of="2026-05-02T12:00:00Z", item_id=item.id) == {
             "on_hand": 14,
             "value": "32.00",
-            "a-here": (1, 10, "20.00"),
-            "b-there": (1, 4, "12.00"),
+            "a-here": (10, "20.00"),
+            "b-there": (4, "12.00"),
         }
 
     def test_and_every_cost_is_kept_from_those_who_may_not_see_it(
@@ -219,6 +221,53 @@ def test_value_is_kept_to_the_last_ten_thousandth_whatever_comes_and_goes(
         assert sum(row.value_change for row in rows) == (rows[-1].value if rows else 0)
         assert differences(session) == []
         attempt.rollback()
+
+
+flows = st.lists(
+    st.tuples(st.integers(1, 9), st.integers(-5, 9), st.sampled_from(["1.5", "0.0007"]), st.booleans()), max_size=14
+)
+
+
+@given(flows=flows)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_valuation_of_any_moment_is_the_sum_of_the_ledger_whenever_days_were_closed(
+    session: Session, flows: list[tuple[int, int, str, bool]]
+) -> None:
+    with session.begin_nested() as attempt:
+        make = Factory(session)
+        item, place = make.item(), make.location()
+        for day, quantity, cost, is_closed in flows:
+            with suppress(Conflict), session.begin_nested():
+                if quantity > 0:
+                    receive(session, item, place, quantity, cost, MAY + day * DAY)
+                else:
+                    adjust(session, item, place, quantity or -1, MAY + day * DAY)
+            if is_closed:
+                stock.close_days(session, margin=timedelta())
+        rows = ledger(session, item)
+        for half_days in range(22):
+            moment = MAY + half_days * DAY / 2
+            past = [row for row in rows if row.occurred_at <= moment]
+            valuation = stock.valuation(session, currency="GBP", as_of=moment)
+            assert valuation.on_hand == sum(row.on_hand_change for row in past)
+            assert valuation.value == sum(row.value_change for row in past)
+        assert differences(session) == []
+        attempt.rollback()
+
+
+class TestClosingDays:
+    def test_is_done_once_for_each_day_with_movements_that_is_over(self, make: Factory, session: Session) -> None:
+        item, place = make.item(), make.location()
+        for day in (0, 0, 2):
+            receive(session, item, place, 1, "2.00", MAY + day * DAY)
+        receive(session, item, place, 1, "2.00")
+
+        assert stock.close_days(session) == 0, "what was recorded within the hour may have company in flight"
+        assert stock.close_days(session, margin=timedelta()) == 2
+        assert stock.close_days(session, margin=timedelta()) == 0
+
+        rows = session.execute(text("SELECT closed_at, on_hand, value FROM stock_closings ORDER BY closed_at")).all()
+        assert [tuple(row) for row in rows] == [(MAY + DAY, 2, 4), (MAY + 3 * DAY, 3, 6)]
 
 
 @given(st.decimals(0, 10**19, places=4), st.integers(1, 10**6), st.data())

@@ -31,6 +31,7 @@ PROMISES, GAP, OWES = (
 VALUE, TOLD_VALUE = "a value differs from the ledger, in ten-thousandths", "a ledger line tells a wrong value"
 LATE, MOVED = "a late ledger line is not marked as late", "the last movement was at another time"
 CARRIES = "a transfer holds other than is in transit"
+CLOSING = "a closing differs from the ledger"
 BALANCE, STATUS = "a ledger line tells a wrong balance", "a cancelled order has units that are not"
 
 TAMPERINGS: dict[str, tuple[str, dict[str, tuple[int, int]]]] = {
@@ -103,6 +104,10 @@ TAMPERINGS: dict[str, tuple[str, dict[str, tuple[int, int]]]] = {
         ),
         {OWES: (0, 4), CARRIES: (4, 0)},
     ),
+    "a closing is changed": (
+        ("INSERT INTO stock_closings SELECT location_id, clock_timestamp(), clock_timestamp(), 11, 0 FROM stock_levels WHERE item_id = :item"),
+        {CLOSING: (11, 10)},
+    ),
     "an order line grows": ("UPDATE order_lines SET quantity = 5 WHERE item_id = :item", {OWES: (4, 5)}),
 }
 
@@ -130,7 +135,7 @@ class TestTheAudit:
         found = json.loads(result.stdout)
         assert result.exit_code == 1
         assert {row["kind"]: (row["found"], row["expected"]) for row in found} == expected
-        assert {row["item_id"] for row in found if row["kind"] != STATUS} <= {str(item.id)}
+        assert {row["item_id"] for row in found if row["kind"] not in {STATUS, CLOSING}} <= {str(item.id)}
         assert {row["order_id"] for row in found if row["kind"] == OWES} <= {str(order.id)}
 
     def test_shows_people_a_table(self, app: Flask, session: Session, item: Item) -> None:
@@ -162,6 +167,7 @@ class TestTheAudit:
             LATE,
             MOVED,
             CARRIES,
+            CLOSING,
         }
 
 
