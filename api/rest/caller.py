@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from flask import current_app, g, request
+from flask import current_app, g, has_request_context, request
 
 from api.core.caller import Caller
 from api.core.errors import Forbidden, Malformed, Unauthenticated
@@ -131,7 +131,9 @@ def stranger() -> Caller:
 
 
 def whoever() -> Caller:
-    """Tell who sent the request, as far as that is known by now."""
+    """Tell who sent the request, as far as that is known by now; without one, it is a command or a task that asks."""
+    if not has_request_context():
+        return Caller.system()
     found: Caller = g.get("caller") or stranger()
     return found
 

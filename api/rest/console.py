@@ -125,6 +125,6 @@ def read(schema: type[Schema], lines: Sequence[str], **facts: object) -> dict[st
 
 def _line(text: str) -> dict[str, object]:
     sku, _, rest = text.rpartition("=")
-    quantity, _, cost = rest.partition("@")
+    quantity, at, cost = rest.partition("@")
     units: object = int(quantity) if quantity.lstrip("+-").isascii() and quantity.lstrip("+-").isdigit() else quantity
-    return {"sku": sku, "quantity": units} | ({"unit_cost": cost} if cost else {})
+    return {"sku": sku, "quantity": units} | ({"unit_cost": cost} if at else {})

@@ -10,6 +10,7 @@ import orjson
 from flask.cli import AppGroup
 
 from api.core.caller import Caller
+from api.items import service as items
 from api.locations import service as locations
 from api.rest.console import (
     as_json_option,
@@ -101,7 +102,7 @@ def show_levels(sku: str, as_of: str | None, *, as_json: bool) -> None:
     """Show where an item lies, how much of it is promised and what it is worth."""
     options = parse(AsOfSchema, **({"as_of": as_of} if as_of else {}))
     with transaction() as session:
-        listing = service.levels(session, sku=sku, **options)
+        listing = service.levels(session, item_id=items.by_sku(session, sku).id, **options)
         rows, _ = listing.page(session, limit=1000, after=None)
         levels: list[dict[str, Any]] = LevelSchema().dump(rows, many=True)
     shown = levels if as_json else [{name: level.get(name) for name in SHOWN_OF_A_LEVEL} for level in levels]
@@ -116,7 +117,7 @@ def show_levels(sku: str, as_of: str | None, *, as_json: bool) -> None:
 def audit(*, fix_report: Path | None, as_json: bool) -> None:
     """Compare ledger, balances, values, promises, orders and transfers; exit code 1 when anything differs."""
     with transaction() as session:
-        differences = [dict(row._mapping) for row in service.verify(session).differences]  # noqa: SLF001  # SQLAlchemy's public accessor
+        differences = [dict(row._mapping) for row in service.verify(session, patiently=True).differences]  # noqa: SLF001  # SQLAlchemy's public accessor
     if as_json or differences:
         show(differences, title="Differences", as_json=as_json)
     else:

@@ -184,11 +184,16 @@ def close_days(session: Session, *, margin: timedelta = IN_FLIGHT) -> int:
     return views.close_days(session, known_at=repository.now(session) - margin)
 
 
-def verify(session: Session, *, item_id: UUID | None = None, location_id: UUID | None = None) -> Verification:
+def verify(
+    session: Session, *, item_id: UUID | None = None, location_id: UUID | None = None, patiently: bool = False
+) -> Verification:
     """Compare ledger, balances, values, promises, orders and transfers; the differences are none.
 
-    Beside each stands the first line of the ledger that is wrong, or the last that is right: who and when.
+    Beside each stands the first line of the ledger that is wrong, or the last that is right: who and when. To look
+    `patiently` takes as long as it takes, beyond the time a request has.
     """
+    if patiently:
+        views.take_time(session)
     return Verification(views.differences(session, item_id=item_id, location_id=location_id))
 
 

@@ -105,7 +105,10 @@ TAMPERINGS: dict[str, tuple[str, dict[str, tuple[int, int]]]] = {
         {OWES: (0, 4), CARRIES: (4, 0)},
     ),
     "a closing is changed": (
-        ("INSERT INTO stock_closings SELECT location_id, clock_timestamp(), clock_timestamp(), 11, 0 FROM stock_levels WHERE item_id = :item"),
+        (
+            "INSERT INTO stock_closings SELECT location_id, clock_timestamp(), clock_timestamp(), 11, 0"
+            " FROM stock_levels WHERE item_id = :item"
+        ),
         {CLOSING: (11, 10)},
     ),
     "an order line grows": ("UPDATE order_lines SET quantity = 5 WHERE item_id = :item", {OWES: (4, 5)}),
