@@ -210,7 +210,9 @@ def test_a_thousand_rows_take_as_many_statements_as_two(
     client: FlaskClient, admin: dict[str, str], session: Session
 ) -> None:
     for size in (2, 1000):
-        rows = [NEW | {"sku": f"{size}-{n}", "barcode": gtin(size * 1000 + n)} for n in range(size)]
+        rows: list[dict[str, Any]] = [
+            NEW | {"sku": f"{size}-{n}", "barcode": gtin(size * 1000 + n)} for n in range(size)
+        ]
         with counted() as creating:
             created = client.post(BULK, json={"items": rows}, headers=admin)
         mixed = [row | {"name": "Changed"} for row in rows[: size // 2]]
