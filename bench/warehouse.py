@@ -64,6 +64,7 @@ def fill(connection: Connection, *, items: int, movements: int, seed: int = 7) -
         _move(connection, items=items, movements=movements, chance=chance)
         for definition in indexes:
             connection.execute(definition)
+        connection.execute("ALTER INDEX ix_items_words ALTER COLUMN 1 SET STATISTICS 300")  # as it was
     connection.commit()
     connection.autocommit = True
     connection.execute("VACUUM ANALYZE items, item_words, locations, stock_levels, stock_movements")

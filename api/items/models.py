@@ -37,6 +37,7 @@ class Item(Identified, Versioned, Timestamped, Base):
             for name in ("sku", "name", "unit_price", "created_at", "updated_at")
         ),
         Index("ix_items_archived_sku", "sku", "id", postgresql_where=text("archived_at IS NOT NULL")),
+        Index("ix_items_not_stocked", "sku", "id", postgresql_where=text("archived_at IS NULL AND NOT is_stocked")),
         Index("ix_items_tags", "tags", postgresql_using="gin"),
         Index(
             "ix_items_attributes",
@@ -78,7 +79,13 @@ class ItemWord(Base):
 
     __tablename__ = "item_words"
     __table_args__ = (
-        Index("ix_item_words_similar", "word", postgresql_using="gin", postgresql_ops={"word": "gin_trgm_ops"}),
+        Index(
+            "ix_item_words_similar",
+            "word",
+            postgresql_using="gin",
+            postgresql_ops={"word": "gin_trgm_ops"},
+            postgresql_where=text("word !~ '[0-9]'"),
+        ),
         {"comment": "Every word that items have ever been described by: what a misspelt one may have meant"},
     )
 

@@ -127,7 +127,7 @@ FILTERS: dict[str, Callable[[Any], ColumnElement[bool]]] = {
     "barcode": lambda barcode: _padded_barcode == barcode.zfill(14),
     "category": lambda category: _shown_category == category,
     "tag": lambda tags: Item.tags.op("@>")(cast(list(tags), ARRAY(Text))),
-    "is_stocked": Item.is_stocked.is_,
+    "is_stocked": lambda wanted: Item.is_stocked if wanted else ~Item.is_stocked,
     "price_min": lambda price: Item.unit_price >= price,
     "price_max": lambda price: Item.unit_price <= price,
     "created_since": lambda moment: Item.created_at >= moment,

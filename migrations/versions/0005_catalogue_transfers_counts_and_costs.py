@@ -145,7 +145,12 @@ def _describe_items() -> None:
         comment="Every word that items have ever been described by: what a misspelt one may have meant",
     )
     op.create_index(
-        "ix_item_words_similar", "item_words", ["word"], postgresql_using="gin", postgresql_ops={"word": "gin_trgm_ops"}
+        "ix_item_words_similar",
+        "item_words",
+        ["word"],
+        postgresql_using="gin",
+        postgresql_ops={"word": "gin_trgm_ops"},
+        postgresql_where="word !~ '[0-9]'",
     )
     op.execute(LEARN_WORDS)
     for when in ("INSERT", "UPDATE"):
@@ -161,6 +166,8 @@ def _describe_items() -> None:
     op.create_index("ix_items_archived_sku", "items", ["sku", "id"], postgresql_where=ARCHIVED)
     op.create_index("uq_items_barcode", "items", [sa.text("lpad(barcode, 14, '0')")], unique=True)
     op.create_index("ix_items_words", "items", [sa.text("array_to_tsvector(words)")], postgresql_using="gin")
+    op.execute("ALTER INDEX ix_items_words ALTER COLUMN 1 SET STATISTICS 300")  # so that rare words are known as such
+    op.create_index("ix_items_not_stocked", "items", ["sku", "id"], postgresql_where=f"{LIVE} AND NOT is_stocked")
     op.create_index("ix_items_tags", "items", ["tags"], postgresql_using="gin")
     op.create_index(
         "ix_items_attributes",
@@ -406,6 +413,7 @@ def _forget_items() -> None:
     for column in ("sku", "name", "unit_price", "created_at", "updated_at"):
         op.drop_index(f"ix_items_live_{column}", "items")
     op.drop_index("ix_items_archived_sku", "items")
+    op.drop_index("ix_items_not_stocked", "items")
     for column in (
         "words", "reorder_quantity", "reorder_point", "cost_price", "image_url", "attributes", "tags", "category",
         "barcode",

@@ -1,4 +1,4 @@
-"""The README's session is real: its commands run, and print what it says."""
+"""The sessions in the documentation are real: their commands run, and print what is said they print."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 import re
 import subprocess
 from typing import TYPE_CHECKING
+
+import pytest
 
 from api.extensions import db
 from tests.conftest import PROJECT
@@ -24,17 +26,19 @@ CHANGING = {
 }
 
 
-def test_the_first_session_of_the_readme_prints_what_the_readme_says(live_app: Flask, server: httpx.URL) -> None:
+@pytest.mark.parametrize("page", ["README.md", "docs/warehouse.md"])
+def test_a_session_prints_what_its_page_says(
+    live_app: Flask, server: httpx.URL, server_environment: dict[str, str], page: str
+) -> None:
     with live_app.app_context():
         Factory(db.session()).user(email="admin@example.com")
         db.session.commit()
-    blocks = list(BLOCKS.finditer((PROJECT / "README.md").read_text("utf-8")))
+    blocks = list(BLOCKS.finditer((PROJECT / page).read_text("utf-8")))
     script = f"\necho '{NEXT_BLOCK}'\n".join(block["commands"] for block in blocks)
     script = script.replace("http://127.0.0.1:8000", str(server).rstrip("/"))
     bash = ["bash", "-euo", "pipefail", "-c", script]
-    run = subprocess.run(
-        bash, capture_output=True, text=True, check=True, env=os.environ | {"ADMIN_PASSWORD": PASSWORD}
-    )
+    environment = os.environ | server_environment | {"ADMIN_PASSWORD": PASSWORD}
+    run = subprocess.run(bash, capture_output=True, text=True, check=True, cwd=PROJECT, env=environment)
     printed = run.stdout.split(f"{NEXT_BLOCK}\n")
     assert [_steady(text) for text in printed] == [_steady(block["output"] or "") for block in blocks]
 
