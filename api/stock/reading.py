@@ -168,7 +168,7 @@ def valuation(
         rows = views.valuation(session, as_of=moment, location_id=location_id)
     else:
         rows = views.valuation_of(session, item_id, as_of=then)
-    shown = [row for row in rows if row.on_hand and location_id in {None, row.location_id}]
+    shown = [row for row in rows if (row.on_hand or row.value) and location_id in {None, row.location_id}]
     return Valuation(moment, currency, shown)
 
 

@@ -75,12 +75,18 @@ def levels(
     as_of: datetime | None = None,
 ) -> Listing:
     """List levels with the facts of their items and locations, now or as they were."""
-    item, place = _LEVEL_NAMES
+    (item, place), keys = _LEVEL_NAMES, (_LEVELS.c.item_id, _LEVELS.c.location_id)
     query = _levels(as_of).add_columns(*item.c, *place.c).join(item, true()).join(place, true())
-    query = _narrowed(query, item_id=item_id, sku=sku, location_id=location_id)
+    wanted: list[ColumnElement[bool]] = []
+    if item_id is not None:
+        wanted.append(_LEVELS.c.item_id == item_id)
+    if sku is not None:
+        wanted.append(_LEVELS.c.item_id == _id_of(sku))
+    if location_id is not None:
+        wanted.append(_LEVELS.c.location_id == location_id)
     if low is not None:
-        query = query.where(_LEVELS.c.is_low if low else ~_LEVELS.c.is_low)
-    return Listing(query, keys=(_LEVELS.c.item_id, _LEVELS.c.location_id))
+        wanted.append(_LEVELS.c.is_low if low else ~_LEVELS.c.is_low)
+    return Listing(query.where(*wanted), keys=keys, counted=select(*keys).where(*wanted))
 
 
 def movements(
@@ -95,15 +101,15 @@ def movements(
     line, (item, place) = _LEDGER.c, _LEDGER_NAMES
     query = select(*line, _QUANTITY, item.c.sku, place.c.location_code).select_from(_LEDGER)
     query = query.join(item, true()).join(place, true())
-    for name, value in facts.items():
-        query = query.where(line[name] == value)
+    wanted: list[ColumnElement[bool]] = [line[name] == value for name, value in facts.items()]
     if sku is not None:
-        query = query.where(line.item_id == _id_of(sku))
+        wanted.append(line.item_id == _id_of(sku))
     if occurred_from is not None:
-        query = query.where(line.occurred_at >= occurred_from)
+        wanted.append(line.occurred_at >= occurred_from)
     if occurred_before is not None:
-        query = query.where(line.occurred_at < occurred_before)
-    return Listing(query, keys=(line.occurred_at, line.id), descending=not oldest_first)
+        wanted.append(line.occurred_at < occurred_before)
+    counted = select(line.id).where(*wanted)
+    return Listing(query.where(*wanted), keys=(line.occurred_at, line.id), descending=not oldest_first, counted=counted)
 
 
 def availability(session: Session, item_id: UUID) -> Sequence[AnyRow]:
@@ -310,18 +316,6 @@ def _late(as_of: datetime, last: LateralFromClause) -> LateralFromClause:
         .where(_LINE.c.is_late, _LINE.c.occurred_at <= as_of, _LINE.c.sequence > func.coalesce(last.c.sequence, 0))
         .lateral("late")
     )
-
-
-def _narrowed(
-    query: Select[Any], *, item_id: UUID | None, location_id: UUID | None, sku: str | None = None
-) -> Select[Any]:
-    if item_id is not None:
-        query = query.where(_LEVELS.c.item_id == item_id)
-    if sku is not None:
-        query = query.where(_LEVELS.c.item_id == _id_of(sku))
-    if location_id is not None:
-        query = query.where(_LEVELS.c.location_id == location_id)
-    return query
 
 
 def _id_of(sku: str) -> ColumnElement[Any]:

@@ -325,6 +325,19 @@ class TestLists:
         assert [len(page) for page in pages] == [2, 2, 1]
         assert [row for page in pages for row in page] == whole
 
+    @pytest.mark.parametrize("url", [LEVELS, MOVEMENTS])
+    def test_are_counted_over_all_pages_when_asked(self, make: Factory, client: FlaskClient, url: str) -> None:
+        headers, place, other = make.headers(), make.location(), make.location()
+        for _ in range(5):
+            make.item(stock=1, at=place), make.item(stock=1, at=other)
+
+        query = {"limit": 2, "count": "true", "location_id": place.id}
+        page = client.get(url, query_string=query, headers=headers).get_json()
+        silent = client.get(url, query_string={"limit": 2}, headers=headers).get_json()
+
+        assert (page["total"], page["total_is_exact"], len(page["data"])) == (5, True, 2)
+        assert "total" not in silent
+
     def test_refuse_the_cursor_of_another_filter(self, make: Factory, client: FlaskClient) -> None:
         headers, place = make.headers(), make.location()
         make.item(stock=1, at=place), make.item(stock=1, at=place)
