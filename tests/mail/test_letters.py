@@ -25,6 +25,16 @@ FACTS: dict[str, Any] = {
     "inviter": "Grace",
     "what": "its second factor was switched on",
     "new_address": "new@example.com",
+    "levels": [
+        {
+            "sku": "CUP",
+            "name": "A <cup>",
+            "location": "MAIN",
+            "available": 4,
+            "reorder_point": 5,
+            "reorder_quantity": 48,
+        }
+    ],
 }
 TEMPLATES = sorted(
     path.stem for path in (PROJECT / "api/mail/templates").glob("*.txt") if not path.stem.startswith("token")
