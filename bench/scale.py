@@ -28,6 +28,7 @@ import httpx
 import psycopg
 from rich.console import Console
 from rich.table import Table
+from sqlalchemy import text
 
 from api import create_app
 from api.auth import keys
@@ -35,6 +36,7 @@ from api.config import Settings
 from api.core.caller import Caller
 from api.embedded import Postgres
 from api.extensions import db
+from api.stock import service as stock
 from api.users import service as users
 from bench.warehouse import ITEM, PLACE, fill
 
@@ -94,6 +96,8 @@ def questions(warehouse: Warehouse) -> list[Question]:
         Question("ledger of a hot item", ledger, {"item_id": hot}),
         Question("ledger of a location, deep", ledger, {"location_id": place}, is_deep=True),
         Question("ledger of adjustments", ledger, {"kind": "adjustment"}),
+        Question("valuation", "/stock/valuation", {}),
+        Question("valuation in the past", "/stock/valuation", {"as_of": PAST}),
         Question("verify an item", "/stock/verify", {"item_id": item}),
     ]
 
@@ -174,9 +178,14 @@ def _prepare(
         if users.find(db.session(), EMAIL) is None:
             users.create(db.session(), email=EMAIL, name="Bench", password=PASSWORD, role="admin", by=Caller.system())
             db.session.commit()
-        db.engine.dispose()
     with psycopg.connect(postgres.url(database)) as connection:
-        return fill(connection, items=items, movements=movements)
+        warehouse = fill(connection, items=items, movements=movements)
+    with app.app_context():
+        db.session.execute(text("SET LOCAL statement_timeout = 0"))
+        stock.close_days(db.session())
+        db.session.commit()
+        db.engine.dispose()
+    return warehouse
 
 
 @contextmanager
