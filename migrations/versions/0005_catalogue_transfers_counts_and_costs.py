@@ -253,20 +253,20 @@ def _add_closings() -> None:
         sa.PrimaryKeyConstraint("location_id", "closed_at", name=op.f("pk_stock_closings")),
         comment="Sums of the ledger, as it was at known_at; they can be made again at any time",
     )
-    summed = {"postgresql_include": ["on_hand_change", "value_change"]}
+    summed = ["on_hand_change", "value_change"]
     op.create_index(
         "ix_stock_movements_worth",
         "stock_movements",
         ["location_id", "occurred_at"],
         postgresql_where=sa.text("on_hand_change <> 0"),
-        **summed,
+        postgresql_include=summed,
     )
     op.create_index(
         "ix_stock_movements_dated_back",
         "stock_movements",
         ["location_id", "recorded_at", "occurred_at"],
         postgresql_where=sa.text("on_hand_change <> 0 AND occurred_at < recorded_at"),
-        **summed,
+        postgresql_include=summed,
     )
 
 

@@ -164,7 +164,7 @@ class Warehouse(RuleBasedStateMachine):
     def send(self, item: int, origin: int, quantity: int, *, takes_time: bool) -> UUID | MultipleResults[UUID]:
         enough = self.available(item, origin) >= quantity
         line = stock.Line(item_id=self.items[item].id, quantity=quantity)
-        transfer = None
+        transfer: UUID | None = None
         with self.work() as make, expecting(None if enough else InsufficientStock):
             transfer = transfers.send(
                 make.session,
@@ -209,7 +209,7 @@ class Warehouse(RuleBasedStateMachine):
         if any(where == place for where, _ in self.found.values()):
             return multiple()
         with self.work() as make:
-            count = counts.open_(make.session, location_id=self.places[place].id, by=make.by).id
+            count: UUID = counts.open_(make.session, location_id=self.places[place].id, by=make.by).id
         self.found[count] = place, {}
         return count
 
