@@ -90,7 +90,10 @@ def import_items(file: IO[bytes], form: str | None, *, dry_run: bool, as_json: b
             session.rollback()
     if as_json:
         click.echo(
-            orjson.dumps({"counts": counts, "problems": problems, "dry_run": dry_run}, option=orjson.OPT_INDENT_2)
+            orjson.dumps(
+                {"written": not (problems or dry_run), "counts": counts, "problems": problems, "dry_run": dry_run},
+                option=orjson.OPT_INDENT_2,
+            )
         )
     elif problems:
         show(problems, title="Bad rows; nothing was changed", as_json=False)

@@ -79,7 +79,7 @@ _LEARN = text("""
 """)
 
 MOST_SIMILAR = 8
-LEAST_SIMILARITY = 0.35
+LEAST_SIMILARITY = 0.3
 MOST_CONTAINING = 32
 LEAST_CONTAINED = 3
 """An index of trigrams knows nothing about fewer letters."""

@@ -272,7 +272,10 @@ class Tags(CodedField, fields.List[Any]):
 
     def __init__(self, **kwargs: Any) -> None:
         """Bound their number and length."""
-        super().__init__(SafeString(max_length=LONGEST_KEY), validate=Length(max=MOST_VALUES), **kwargs)
+        plain = Regexp(r"^[^,]*$", error="A tag has no comma, which stands between tags in a filter.")
+        super().__init__(
+            SafeString(max_length=LONGEST_KEY, validate=[plain]), validate=Length(max=MOST_VALUES), **kwargs
+        )
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> list[Any]:
         if isinstance(value, list):

@@ -62,6 +62,24 @@ class Balance:
         return money.share(self.value, quantity, self.on_hand) if self.on_hand else NOTHING
 
 
+class Since(NamedTuple):
+    """How a level has been from a moment of the past until now."""
+
+    available: int
+    """The least that was available at any time."""
+
+    on_hand: int | None
+    """What lay there at the moment itself; None before anything did."""
+
+    value: Money | None
+    lowest_value: Money
+
+    def worth(self, quantity: int) -> Money:
+        """Tell what units were worth that went then; never so much that the level is worth less than nothing later."""
+        then = money.share(self.value or NOTHING, quantity, self.on_hand or quantity)
+        return min(then, self.lowest_value)
+
+
 @dataclass(slots=True)
 class Movement:
     """One line of the ledger; the moments are filled in when it is written."""

@@ -60,6 +60,14 @@ class InTheFuture(RuleViolation):
     field = "occurred_at"
 
 
+class TooLongAgo(RuleViolation):
+    """A moment lies before any that this product keeps."""
+
+    code = "occurred_too_long_ago"
+    message = "Nothing before the year {year} is kept here; check the year."
+    field = "occurred_at"
+
+
 class PastUnknown(RuleViolation):
     """Low levels are asked for at a moment of the past, whose reorder points are not kept."""
 

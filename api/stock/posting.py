@@ -6,7 +6,7 @@ Every posting is all or nothing, and reports everything that is wrong with it, e
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from api.core.errors import Problem
@@ -25,12 +25,12 @@ from api.stock.errors import (
     LevelChanged,
     RepeatedItem,
     Shortage,
+    TooLongAgo,
 )
 from api.stock.models import ADJUSTMENT, COUNT, RECEIPT, TRANSFER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from datetime import datetime
     from uuid import UUID
 
     from sqlalchemy.orm import Session
@@ -39,10 +39,14 @@ if TYPE_CHECKING:
     from api.core.errors import DomainError
     from api.core.money import Money
     from api.items.service import ItemFacts
-    from api.stock.booking import Balance, Movement
+    from api.stock.booking import Balance, Movement, Since
 
 CLOCKS_DIFFER_BY = timedelta(minutes=1)
 """So much ahead of the database another clock may be without being told that its time has not come."""
+
+
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+"""The ledger cannot be changed, so nothing is dated back to 1926 by a slip of the pen."""
 
 
 class Line(TypedDict, total=False):
@@ -173,9 +177,11 @@ def send(session: Session, journey: Journey, lines: Sequence[Line], *, by: Calle
     repository.create_missing(session, [*sources, *targets])
     book = Book(repository.lock_at(session, [*sources, *targets]), by)
     _check_expected(book, sources, known)
-    _check_available(session, book, sources, [(one.number, one.quantity) for one in known], since=cause.occurred_at)
+    taken = [(one.number, one.quantity) for one in known]
+    past_of = _check_available(session, book, sources, taken, since=cause.occurred_at)
     for one, source, target in zip(known, sources, targets, strict=True):
-        gone = book.move(source, cause, on_hand=-one.quantity)
+        worth = _worth_then(book.balances[source], one.quantity, past_of.get(source))
+        gone = book.move(source, cause, on_hand=-one.quantity, value=worth)
         reserved = one.quantity if journey.is_promised else 0
         book.move(target, cause, on_hand=one.quantity, reserved=reserved, value=-gone.value_change)
         if journey.is_promised:
@@ -264,10 +270,13 @@ def past(session: Session, moment: datetime | None, *, at: str = "occurred_at") 
 
     Raises:
         InTheFuture: it has not come.
+        TooLongAgo: its year is a slip of the pen.
 
     """
     if moment is None:
         return None
+    if moment < EARLIEST:
+        raise TooLongAgo(at=at, year=EARLIEST.year)
     now = repository.now(session)
     if moment > now + CLOCKS_DIFFER_BY:
         raise InTheFuture(at=at)
@@ -282,9 +291,14 @@ def _post(session: Session, cause: Cause, *, location_id: UUID, lines: Sequence[
     book = Book(repository.lock_at(session, keys), by)
     _check_expected(book, keys, known)
     taken = [(one.number, -one.quantity) for one in known]
-    _check_available(session, book, keys, taken, since=cause.occurred_at)
+    past_of = _check_available(session, book, keys, taken, since=cause.occurred_at)
     for key, one in zip(keys, known, strict=True):
-        book.move(key, cause, on_hand=one.quantity, value=_worth(cause, one, book.balances[key]))
+        balance = book.balances[key]
+        if one.quantity < 0:
+            worth = _worth_then(balance, -one.quantity, past_of.get(key))
+        else:
+            worth = _worth(cause, one, balance)
+        book.move(key, cause, on_hand=one.quantity, value=worth)
     write(session, book)
     if cause.kind in _PAST:
         data = {"kind": cause.kind, "reason": cause.reason, "reference": cause.reference, "lines": facts_of(known)}
@@ -302,12 +316,20 @@ def facts_of(known: Iterable[Known]) -> list[dict[str, Any]]:
 
 def _worth(cause: Cause, one: Known, balance: Balance) -> Money | None:
     """Tell what comes in is worth; None means the average of what lies there."""
-    if one.quantity < 0:
-        return None
     cost = one.line.get("unit_cost")
     if cost is None and (cause.kind == RECEIPT or not balance.on_hand):
         cost = one.item.cost_price
     return None if cost is None else cost * one.quantity
+
+
+def _worth_then(balance: Balance, quantity: int, then: Since | None) -> Money | None:
+    """Tell what units take with them that went in the past: what they were worth then, unless they are the last.
+
+    None means the average of what lies there.
+    """
+    if then is None or quantity == balance.on_hand:
+        return None
+    return -min(then.worth(quantity), balance.value)
 
 
 def _check_expected(book: Book, keys: Sequence[LevelKey], known: Sequence[Known]) -> None:
@@ -331,20 +353,27 @@ def _check_available(
     taken: Sequence[tuple[int, int]],
     *,
     since: datetime | None,
-) -> None:
-    """Make sure that so much (of the line of this number) can be taken from locked levels, now and ever since."""
+) -> dict[LevelKey, Since]:
+    """Make sure that so much (of the line of this number) can be taken from locked levels, now and ever since.
+
+    Returns:
+        How levels have been since, where that matters.
+
+    """
     wanted = {key: (number, quantity) for key, (number, quantity) in zip(keys, taken, strict=True) if quantity > 0}
     available = {key: book.balances[key].available for key in wanted}
     if shortages := _shortages(wanted, available):
         raise InsufficientStock.of(shortages)
     if since is None or not wanted:
-        return
-    if shortages := _shortages(wanted, repository.lowest_since(session, wanted.keys(), since)):
+        return {}
+    past_of = repository.since(session, wanted.keys(), since)
+    if shortages := _shortages(wanted, {key: then.available for key, then in past_of.items()}):
         problems = tuple(
             Problem(InsufficientStockThen.code, problem.message, problem.field, problem.facts)
             for problem in (shortage.as_problem() for shortage in shortages)
         )
         raise InsufficientStockThen(at=problems[0].field, problems=problems, since=since.isoformat())
+    return past_of
 
 
 def _shortages(wanted: Mapping[LevelKey, tuple[int, int]], available: Mapping[LevelKey, int]) -> list[Shortage]:

@@ -9,7 +9,7 @@ from sqlalchemy import ARRAY, Uuid, any_, cast, column, func, select, table, tex
 
 from api.core.bulk import COPIED_FROM, arrays, copy_in, unnest
 from api.locations.service import SELLING
-from api.stock.booking import Balance, LevelKey
+from api.stock.booking import Balance, LevelKey, Since
 from api.stock.models import Allocation, StockLevel
 
 if TYPE_CHECKING:
@@ -122,6 +122,7 @@ _LOWEST_SINCE = text(f"""
     WITH told AS (
         SELECT item_id, location_id, occurred_at,
             lead(occurred_at) OVER upto AS until,
+            sum(on_hand_change) OVER upto AS on_hand, sum(value_change) OVER upto AS value,
             sum(on_hand_change - reserved_change) OVER upto AS available
         FROM stock_movements
         WHERE (item_id, location_id) IN (SELECT * FROM {unnest("wanted", _KEY_TYPES)})
@@ -130,7 +131,10 @@ _LOWEST_SINCE = text(f"""
     SELECT item_id, location_id,
         CASE WHEN min(occurred_at) > :since THEN 0
             ELSE min(available) FILTER (WHERE until IS NULL OR until > :since)
-        END AS available
+        END AS available,
+        min(value) FILTER (WHERE until IS NULL OR until > :since) AS lowest_value,
+        max(on_hand) FILTER (WHERE occurred_at <= :since AND (until IS NULL OR until > :since)) AS on_hand,
+        max(value) FILTER (WHERE occurred_at <= :since AND (until IS NULL OR until > :since)) AS value
     FROM told GROUP BY item_id, location_id
 """)  # noqa: S608  # the same
 
@@ -179,10 +183,13 @@ def create_missing(session: Session, keys: Collection[LevelKey]) -> None:
     session.execute(_CREATE_MISSING, arrays("wanted", _KEY_TYPES, keys) | {"selling": list(SELLING)})
 
 
-def lowest_since(session: Session, keys: Collection[LevelKey], since: datetime) -> dict[LevelKey, int]:
-    """Tell the least that was ever available of locked levels from a moment of the past until now."""
-    rows = session.execute(_LOWEST_SINCE, arrays("wanted", _KEY_TYPES, keys) | {"since": since})
-    return {LevelKey(row.item_id, row.location_id): row.available for row in rows}
+def since(session: Session, keys: Collection[LevelKey], moment: datetime) -> dict[LevelKey, Since]:
+    """Tell how locked levels have been from a moment of the past until now."""
+    rows = session.execute(_LOWEST_SINCE, arrays("wanted", _KEY_TYPES, keys) | {"since": moment})
+    return {
+        LevelKey(row.item_id, row.location_id): Since(row.available, row.on_hand, row.value, row.lowest_value)
+        for row in rows
+    }
 
 
 def write(session: Session, book: Book) -> None:

@@ -54,7 +54,7 @@ class LevelCollection(MethodView):
         """List stock levels
 
         With the names of their items and locations. `low=true` leaves those at or below their reorder point, `as_of`
-        tells how they were at a moment of the past.
+        tells how they were at a moment of the past; a level that was not there yet is shown empty.
         """
         return service.levels(db.session(), **query)
 

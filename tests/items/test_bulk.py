@@ -33,7 +33,7 @@ FULL = NEW | {
     "description": "Line one\nline two",
     "barcode": "4006381333931",
     "category": "Tableware",
-    "tags": ["blue", 'with "quotes", {braces} and \\'],
+    "tags": ["blue", 'with "quotes" {braces} and \\'],
     "attributes": {"colour": "blue", "cups": 4, "weight": 0.75, "lid": True, "made in": ["Stoke"]},
     "image_url": "https://example.com/teapot.jpg",
     "unit": "g",

@@ -89,6 +89,42 @@ class TestTheAverage:
         assert ledger(session, item)[-1].value_change == 0
 
 
+class TestUnitsThatWentInThePast:
+    def test_take_what_they_were_worth_then(self, make: Factory, session: Session) -> None:
+        item, place = make.item(), make.location()
+        receive(session, item, place, 100, "9.00")
+        receive(session, item, place, 5, "1.00", MAY)
+
+        adjust(session, item, place, -5, MAY + DAY)
+
+        (then,) = stock.valuation(session, currency="GBP", as_of=MAY + 2 * DAY, item_id=item.id).locations or [None]
+        assert then is None, "nothing lay there, worth nothing"
+        assert worth(session, item) == (100, Decimal(900), Decimal(9))
+
+    def test_never_leave_a_level_worth_less_than_nothing(self, make: Factory, session: Session) -> None:
+        item, place = make.item(), make.location()
+        receive(session, item, place, 10, "9.00", MAY)
+        adjust(session, item, place, -9, MAY + 2 * DAY)
+        receive(session, item, place, 10, "1.00", MAY + 4 * DAY)
+
+        adjust(session, item, place, -1, MAY + DAY)
+
+        for half_days in range(12):
+            valuation = stock.valuation(session, currency="GBP", as_of=MAY + half_days * DAY / 2)
+            assert valuation.value >= 0
+        assert worth(session, item) == (10, Decimal(10), Decimal(1))
+
+    def test_travel_with_what_they_were_worth_then(self, make: Factory, session: Session) -> None:
+        item, here, there = make.item(), make.location(), make.location()
+        receive(session, item, here, 100, "9.00")
+        receive(session, item, here, 5, "1.00", MAY)
+
+        make.transfer((item, 5), source=here, target=there, in_transit=False, occurred_at=MAY + DAY)
+
+        found = {row.location_id: row.value for row in stock.valuation(session, currency="GBP").locations}
+        assert found == {here.id: Decimal(900), there.id: Decimal(5)}
+
+
 class TestUnitsWithoutACost:
     def test_come_at_the_items_cost_price(self, make: Factory, session: Session) -> None:
         item, place = make.item(cost_price=Decimal("1.20")), make.location()

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from api.core.caller import Caller
 from api.core.errors import Conflict
 from api.stock import service as stock
-from api.stock.errors import InsufficientStockThen, InTheFuture, PastUnknown
+from api.stock.errors import InsufficientStockThen, InTheFuture, PastUnknown, TooLongAgo
 from tests.factories import Factory
 from tests.stock.reading import differences, ledger
 
@@ -88,6 +88,14 @@ class TestTheLedger:
 
         with pytest.raises(InTheFuture) as refusal:
             moved(session, item, place, 1, datetime.now(UTC) + ahead)
+
+        assert refusal.value.problem.field == "occurred_at"
+
+    def test_takes_a_slip_of_the_pen_for_one(self, make: Factory, session: Session) -> None:
+        item, place = make.item(), make.location()
+
+        with pytest.raises(TooLongAgo) as refusal:
+            moved(session, item, place, 1, datetime(1926, 11, 20, tzinfo=UTC))
 
         assert refusal.value.problem.field == "occurred_at"
 
