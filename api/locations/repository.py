@@ -38,6 +38,11 @@ class LocationRepository(Repository[Location]):
             query = query.where(func.lower(Location.code) == code.lower())
         return Listing(query, keys=(Location.code, Location.id))
 
+    def locked(self, location_id: UUID) -> Location | None:
+        """Find a location that nobody else changes until the transaction ends."""
+        query = select(Location).where(Location.id == location_id).with_for_update(key_share=True)
+        return self.one(query.execution_options(populate_existing=True))
+
     def named(self, location_id: UUID) -> AnyRow | None:
         """Read what matters about a location that a request names, and keep it from being archived meanwhile."""
         query = select(Location.kind, Location.archived_at).where(Location.id == location_id)

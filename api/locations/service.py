@@ -115,7 +115,7 @@ def archive(session: Session, location_id: UUID, *, by: Caller) -> Location:
         LocationReserved: it stands for the road.
 
     """
-    location = get(session, location_id)
+    location = _locked(session, location_id)
     if location.kind == models.TRANSIT:
         raise LocationReserved
     if location.archived_at is None:
@@ -132,7 +132,7 @@ def restore(session: Session, location_id: UUID, *, by: Caller) -> Location:
         LocationNotFound: none has this id.
 
     """
-    location = get(session, location_id)
+    location = _locked(session, location_id)
     if location.archived_at is not None:
         location.archived_at = None
         session.flush()
@@ -188,3 +188,10 @@ def transit(session: Session) -> UUID:
 def find_or_create(session: Session, *, code: str, name: str, by: Caller) -> Location:
     """Find a location by code, or add it."""
     return LocationRepository(session).by_code(code) or create(session, code=code, name=name, by=by)
+
+
+def _locked(session: Session, location_id: UUID) -> Location:
+    location = LocationRepository(session).locked(location_id)
+    if location is None:
+        raise LocationNotFound
+    return location

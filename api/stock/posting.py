@@ -176,6 +176,7 @@ def send(session: Session, journey: Journey, lines: Sequence[Line], *, by: Calle
     targets = [LevelKey(one.item.id, there) for one in known]
     repository.create_missing(session, [*sources, *targets])
     book = Book(repository.lock_at(session, [*sources, *targets]), by)
+    _check_there(book, sources, known)
     _check_expected(book, sources, known)
     taken = [(one.number, one.quantity) for one in known]
     past_of = _check_available(session, book, sources, taken, since=cause.occurred_at)
@@ -289,6 +290,7 @@ def _post(session: Session, cause: Cause, *, location_id: UUID, lines: Sequence[
     keys = [LevelKey(one.item.id, location_id) for one in known]
     repository.create_missing(session, keys)
     book = Book(repository.lock_at(session, keys), by)
+    _check_there(book, keys, known)
     _check_expected(book, keys, known)
     taken = [(one.number, -one.quantity) for one in known]
     past_of = _check_available(session, book, keys, taken, since=cause.occurred_at)
@@ -330,6 +332,14 @@ def _worth_then(balance: Balance, quantity: int, then: Since | None) -> Money | 
     if then is None or quantity == balance.on_hand:
         return None
     return -min(then.worth(quantity), balance.value)
+
+
+def _check_there(book: Book, keys: Sequence[LevelKey], known: Sequence[Known]) -> None:
+    """Notice items that were deleted after they had been looked up: no level could be made for them."""
+    gone = [one for key, one in zip(keys, known, strict=True) if key not in book.balances]
+    if gone:
+        problems = tuple(ItemUnknown(at=f"lines.{one.number}.item_id").problem for one in gone)
+        raise ItemUnknown(at=problems[0].field, problems=problems)
 
 
 def _check_expected(book: Book, keys: Sequence[LevelKey], known: Sequence[Known]) -> None:

@@ -181,6 +181,7 @@ def close_days(session: Session, *, margin: timedelta = IN_FLIGHT) -> int:
 
     Sums are short cuts: without them a valuation adds up the whole ledger, with them no more than a day of it.
     """
+    views.take_time(session)
     return views.close_days(session, known_at=repository.now(session) - margin)
 
 

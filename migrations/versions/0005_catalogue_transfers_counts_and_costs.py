@@ -1,5 +1,7 @@
 """Give items their facts and a search, locations their kind, stock its worth and its past; add transfers and counts.
 
+Stop the version before while this runs, and for good: what it would write lacks what this checks.
+
 Revision ID: 0005
 Revises: 0004
 Create Date: 2026-11-22 22:15:00+00:00
@@ -57,21 +59,31 @@ LEARN = """
 COPY_REORDER_POINT = """
     CREATE FUNCTION copy_reorder_point() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
+        IF NOT EXISTS (
+            SELECT FROM now_is JOIN was USING (id) WHERE now_is.reorder_point IS DISTINCT FROM was.reorder_point
+        ) THEN
+            RETURN NULL;
+        END IF;
+        PERFORM FROM stock_levels AS level
+        JOIN now_is ON now_is.id = level.item_id JOIN was ON was.id = level.item_id
+        WHERE now_is.reorder_point IS DISTINCT FROM was.reorder_point
+        ORDER BY level.item_id, level.location_id FOR UPDATE OF level;
         UPDATE stock_levels AS level
-        SET reorder_point = NEW.reorder_point,
-            is_low = coalesce(level.on_hand - level.reserved <= NEW.reorder_point, false)
-        FROM locations AS place
-        WHERE level.item_id = NEW.id AND place.id = level.location_id AND place.kind IN ('warehouse', 'store');
+        SET reorder_point = now_is.reorder_point,
+            is_low = coalesce(level.on_hand - level.reserved <= now_is.reorder_point, false)
+        FROM now_is JOIN was USING (id), locations AS place
+        WHERE level.item_id = now_is.id AND now_is.reorder_point IS DISTINCT FROM was.reorder_point
+            AND place.id = level.location_id AND place.kind IN ('warehouse', 'store');
         RETURN NULL;
     END
     $$
 """
-"""A level keeps its item's reorder point, so that whoever holds its lock knows it without another row."""
+"""A level keeps its item's reorder point, so that whoever holds its lock knows it without another row. The levels are
+locked in key order first, as everybody does who locks several."""
 
 REORDER_POINT_CHANGES = """
-    CREATE TRIGGER reorder_point_is_copied AFTER UPDATE OF reorder_point ON items
-    FOR EACH ROW WHEN (OLD.reorder_point IS DISTINCT FROM NEW.reorder_point)
-    EXECUTE FUNCTION copy_reorder_point()
+    CREATE TRIGGER reorder_point_is_copied AFTER UPDATE ON items
+    REFERENCING OLD TABLE AS was NEW TABLE AS now_is FOR EACH STATEMENT EXECUTE FUNCTION copy_reorder_point()
 """
 
 REFUSE_TO_ARCHIVE = """
@@ -362,8 +374,23 @@ def _add_counts() -> None:
     op.create_index("ix_count_entries_item_id", "count_entries", ["item_id"])
 
 
+REFUSE_TO_GO_BACK = """
+    DO $$
+    BEGIN
+        IF EXISTS (SELECT FROM transfers WHERE status = 'in_transit') OR EXISTS (
+            SELECT FROM stock_levels AS level JOIN locations AS place ON place.id = level.location_id
+            WHERE level.on_hand > 0 AND place.kind = 'quarantine'
+        ) THEN
+            RAISE EXCEPTION 'stock in transit or quarantine has no place in the revision before: bring it home';
+        END IF;
+    END
+    $$
+"""
+
+
 def downgrade() -> None:
     """Go back. Transfers and counts in the ledger become adjustments, which the revision before knows."""
+    op.execute(REFUSE_TO_GO_BACK)
     op.execute("DROP VIEW integrity")
     op.execute("DROP FUNCTION stock_differences")
     for table in ("count_entries", "counts", "transfer_lines", "transfers"):

@@ -51,6 +51,16 @@ class TestArchiving:
         assert_problem(response, 409, "location_not_empty")
         assert client.get(f"{LOCATIONS}/{place.id}", headers=headers).get_json()["archived_at"] is None
 
+    def test_by_many_at_once_is_one_change(self, live_app: Flask) -> None:
+        with committed(live_app) as make:
+            place, headers = make.location().id, make.headers()
+        request = {"path": f"{LOCATIONS}/{place}/archive", "method": "POST", "headers": headers}
+
+        answers = at_once(live_app, *[request] * 5)
+
+        assert [answer.status_code for answer in answers] == [200] * 5
+        assert {answer.get_json()["version"] for answer in answers} == {2}
+
     def test_and_receiving_at_the_same_moment_never_both_succeed(self, live_app: Flask) -> None:
         with committed(live_app) as make:
             places = [make.location().id for _ in range(6)]

@@ -159,6 +159,31 @@ def test_a_reorder_point_that_changes_while_stock_moves_is_never_missed(live_app
         assert (row.available, row.reorder_point, row.is_low) == (92, 95, True)
 
 
+def test_reorder_points_that_change_by_the_dozen_do_not_deadlock_with_orders(live_app: Flask) -> None:
+    with committed(live_app) as make:
+        places = [make.location(priority=number) for number in range(2)]
+        skus = [make.item(stock=500, at=places[number % 2]).sku for number in range(12)]
+        headers = make.headers()
+    lines = [{"sku": sku, "quantity": 1} for sku in skus]
+    order = {"path": "/api/v1/orders", "method": "POST", "json": {"lines": lines}, "headers": headers}
+    bulk = [
+        {
+            "path": "/api/v1/items/bulk",
+            "method": "POST",
+            "json": {"items": [{"sku": sku, "reorder_point": point} for sku in reversed(skus)]},
+            "headers": headers,
+        }
+        for point in range(4)
+    ]
+
+    answers = [answer for _ in range(3) for answer in at_once(live_app, order, *bulk, order, order)]
+
+    assert {answer.status_code for answer in answers} == {200, 201}
+    with live_app.app_context():
+        assert db.session.scalar(text("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")) == 0
+        assert differences(db.session()) == []
+
+
 class TestPeople:
     @pytest.fixture
     def fall(self, start: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Mailbox]:

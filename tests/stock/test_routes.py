@@ -8,9 +8,11 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import text
 
+from tests.live import at_once, committed
 from tests.stock.reading import Level, everything, ledger, level, many_items
 
 if TYPE_CHECKING:
+    from flask import Flask
     from flask.testing import FlaskClient
     from sqlalchemy.orm import Session
     from werkzeug.test import TestResponse
@@ -104,6 +106,28 @@ class TestReceipts:
 
         assert response.status_code == 422
         assert problems(response) == [("location_not_found", "location_id")]
+
+    def test_of_an_item_that_is_deleted_meanwhile_are_refused_or_keep_it(self, live_app: Flask) -> None:
+        with committed(live_app) as make:
+            place, headers = make.location().id, make.headers()
+            items = [make.item().id for _ in range(8)]
+        delete = [
+            {"path": f"/api/v1/items/{item}", "method": "DELETE", "headers": headers | {"If-Match": '"1"'}}
+            for item in items
+        ]
+        receive = [
+            {
+                "path": RECEIPTS,
+                "method": "POST",
+                "headers": headers,
+                "json": {"location_id": str(place), "lines": [{"item_id": str(item), "quantity": 1}]},
+            }
+            for item in items
+        ]
+
+        answers = [answer.status_code for answer in at_once(live_app, *delete, *receive)]
+
+        assert set(zip(answers[:8], answers[8:], strict=True)) <= {(204, 422), (409, 201)}
 
     def test_take_a_thousand_lines_and_not_one_more(self, make: Factory, client: FlaskClient, session: Session) -> None:
         wanted, headers = body(make.location().id), make.headers()
