@@ -24,8 +24,12 @@ PERMISSIONS: dict[str, Permission] = {
     ),
     "items:read": Permission("customer", "See the catalogue and what is available"),
     "orders:read": Permission("customer", "See orders: one's own, or everybody's together with orders:all"),
-    "orders:write": Permission("customer", "Place and cancel orders: one's own, or anybody's together with orders:all"),
-    "orders:all": Permission("clerk", "Act on everybody's orders, not only one's own"),
+    "orders:write": Permission(
+        "customer", "Reserve, order, change, cancel and send back: one's own, or anybody's together with orders:all"
+    ),
+    "orders:all": Permission("clerk", "Act on everybody's orders and reservations, not only one's own"),
+    "orders:fulfil": Permission("clerk", "Hold, pick, ship and deliver orders, and receive what comes back"),
+    "payments:write": Permission("clerk", "Record payments and refunds"),
     "locations:read": Permission("clerk", "See locations"),
     "stock:read": Permission("clerk", "See stock levels, the ledger, transfers and counts"),
     "stock:write": Permission("clerk", "Receive, adjust, transfer and count stock"),

@@ -32,6 +32,8 @@ class Item(Identified, Versioned, Timestamped, Base):
         CheckConstraint("cost_price >= 0", name="cost_price_not_negative"),
         CheckConstraint("reorder_point >= 0", name="reorder_point_not_negative"),
         CheckConstraint("reorder_quantity > 0", name="reorder_quantity_positive"),
+        CheckConstraint("backorders IN ('deny', 'allow')", name="backorders_known"),
+        CheckConstraint("lead_time_days >= 0", name="lead_time_days_not_negative"),
         *(
             Index(f"ix_items_live_{name}", name, "id", postgresql_where=_LIVE)
             for name in ("sku", "name", "unit_price", "created_at", "updated_at")
@@ -60,6 +62,8 @@ class Item(Identified, Versioned, Timestamped, Base):
     cost_price: Mapped[Decimal | None]
     reorder_point: Mapped[int | None]
     reorder_quantity: Mapped[int | None]
+    backorders: Mapped[str] = mapped_column(String(8), default="deny", server_default="deny")
+    lead_time_days: Mapped[int | None]
     is_stocked: Mapped[bool] = mapped_column(default=True, server_default="true")
     archived_at: Mapped[datetime | None]
     words: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list, server_default="{}")

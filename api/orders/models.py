@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -18,25 +18,46 @@ from sqlalchemy import (
     String,
     UniqueConstraint,
     func,
+    text,
 )
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column, query_expression, relationship
 
 from api.core.orm import Base, Identified, Timestamped, Versioned
 
-PLACED, CANCELLED = "placed", "cancelled"
+PLACED, ON_HOLD, PARTIALLY_SHIPPED, SHIPPED, DELIVERED, RETURNED, CANCELLED = STATUSES = (
+    "placed",
+    "on_hold",
+    "partially_shipped",
+    "shipped",
+    "delivered",
+    "returned",
+    "cancelled",
+)
 
 
 class Order(Identified, Versioned, Timestamped, Base):
-    """A promise to deliver. `number` comes from a sequence: unique and rising, with gaps where an attempt failed."""
+    """A promise to deliver. `number` comes from a sequence: unique and rising, with gaps where an attempt failed.
+
+    `total` is what was ordered, `cancelled_total` the part of it that was cancelled, `refund_total` what was granted
+    for units that came back, `paid_total` what was paid and not paid back; the rest is the balance due.
+    """
 
     __tablename__ = "orders"
     __table_args__ = (
         UniqueConstraint("sequence_number"),
-        CheckConstraint("status IN ('placed', 'cancelled')", name="status_known"),
+        CheckConstraint(
+            "status IN ('placed', 'on_hold', 'partially_shipped', 'shipped', 'delivered', 'returned', 'cancelled')",
+            name="status_known",
+        ),
         CheckConstraint("total >= 0", name="total_not_negative"),
+        CheckConstraint("cancelled_total BETWEEN 0 AND total", name="cancelled_total_within_total"),
         Index("ix_orders_placed_at_id", "placed_at", "id"),
         Index("ix_orders_customer_id_placed_at_id", "customer_id", "placed_at", "id"),
+        Index("ix_orders_status_placed_at_id", "status", "placed_at", "id"),
         Index("ix_orders_reference", "reference", postgresql_where="reference IS NOT NULL"),
+        Index("ix_orders_email", func.lower(text("email")), "placed_at", "id", postgresql_where="email IS NOT NULL"),
+        Index("uq_orders_reservation_id", "reservation_id", unique=True, postgresql_where="reservation_id IS NOT NULL"),
     )
 
     sequence_number: Mapped[int] = mapped_column(BigInteger, Identity(always=True, start=1001))
@@ -45,14 +66,32 @@ class Order(Identified, Versioned, Timestamped, Base):
     reference: Mapped[str | None] = mapped_column(String(200))
     note: Mapped[str | None] = mapped_column(String(2000))
     details: Mapped[dict[str, Any]] = mapped_column("metadata", default=dict, server_default="{}")
+    email: Mapped[str | None] = mapped_column(String(254))
+    shipping_address: Mapped[dict[str, Any] | None]
+    billing_address: Mapped[dict[str, Any] | None]
     currency: Mapped[str] = mapped_column(String(3))
+    charges: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, default=list, server_default="[]")
+    subtotal: Mapped[Decimal] = mapped_column(Numeric(24, 4), default=0, server_default="0")
+    discount_total: Mapped[Decimal] = mapped_column(Numeric(24, 4), default=0, server_default="0")
+    tax_total: Mapped[Decimal] = mapped_column(Numeric(24, 4), default=0, server_default="0")
     total: Mapped[Decimal] = mapped_column(Numeric(24, 4))
+    cancelled_total: Mapped[Decimal] = mapped_column(Numeric(24, 4), default=0, server_default="0")
+    refund_total: Mapped[Decimal] = mapped_column(Numeric(24, 4), default=0, server_default="0")
+    paid_total: Mapped[Decimal] = mapped_column(Numeric(24, 4), default=0, server_default="0")
     line_count: Mapped[int] = mapped_column(SmallInteger)
     placed_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    created_by: Mapped[UUID | None]
+    reservation_id: Mapped[UUID | None] = mapped_column(ForeignKey("reservations.id"))
+    held_at: Mapped[datetime | None]
+    hold_reason: Mapped[str | None] = mapped_column(String(200))
+    shipped_at: Mapped[datetime | None]
+    delivered_at: Mapped[datetime | None]
     cancelled_at: Mapped[datetime | None]
     cancel_reason: Mapped[str | None] = mapped_column(String(200))
 
-    lines: Mapped[list[OrderLine]] = relationship(lazy="raise", order_by="OrderLine.line_no")
+    lines: Mapped[list[OrderLine]] = relationship(
+        lazy="raise", order_by="OrderLine.line_no", cascade="all, delete-orphan", passive_deletes="all"
+    )
 
     @property
     def number(self) -> str:
@@ -66,7 +105,11 @@ class OrderLine(Base):
     __tablename__ = "order_lines"
     __table_args__ = (
         CheckConstraint("quantity > 0", name="quantity_positive"),
-        CheckConstraint("cancelled_quantity BETWEEN 0 AND quantity", name="cancelled_within_quantity"),
+        CheckConstraint(
+            "least(cancelled_quantity, shipped_quantity, returned_quantity) >= 0"
+            " AND cancelled_quantity + shipped_quantity <= quantity AND returned_quantity <= shipped_quantity",
+            name="parts_within_quantity",
+        ),
         CheckConstraint("unit_price >= 0", name="unit_price_not_negative"),
         Index("ix_order_lines_item_id", "item_id"),
     )
@@ -78,13 +121,23 @@ class OrderLine(Base):
     name: Mapped[str] = mapped_column(String(200))
     quantity: Mapped[int]
     cancelled_quantity: Mapped[int] = mapped_column(default=0, server_default="0")
+    shipped_quantity: Mapped[int] = mapped_column(default=0, server_default="0")
+    returned_quantity: Mapped[int] = mapped_column(default=0, server_default="0")
     unit_price: Mapped[Decimal]
     is_stocked: Mapped[bool]
+    promised_on: Mapped[date | None]
+
+    backordered_quantity: Mapped[int] = query_expression()
 
     @property
     def amount(self) -> Decimal:
         """Quantity × unit price, exactly."""
         return self.quantity * self.unit_price
+
+    @property
+    def outstanding_quantity(self) -> int:
+        """The units that are still to be shipped."""
+        return self.quantity - self.cancelled_quantity - self.shipped_quantity
 
 
 def number_of(sequence_number: int) -> str:

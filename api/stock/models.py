@@ -24,11 +24,13 @@ from sqlalchemy.orm import Mapped, mapped_column
 from api.core import ids
 from api.core.orm import Base
 
-RECEIPT, ADJUSTMENT, TRANSFER, COUNT, RESERVE, RELEASE = KINDS = (
+RECEIPT, ADJUSTMENT, TRANSFER, COUNT, SHIPMENT, RETURN, RESERVE, RELEASE = KINDS = (
     "receipt",
     "adjustment",
     "transfer",
     "count",
+    "shipment",
+    "return",
     "reserve",
     "release",
 )
@@ -88,7 +90,8 @@ class StockMovement(Base):
         ForeignKeyConstraint(["item_id", "location_id"], LEVEL_KEY),
         UniqueConstraint("item_id", "location_id", "sequence"),
         CheckConstraint(
-            "kind IN ('receipt', 'adjustment', 'transfer', 'count', 'reserve', 'release')", name="kind_known"
+            "kind IN ('receipt', 'adjustment', 'transfer', 'count', 'shipment', 'return', 'reserve', 'release')",
+            name="kind_known",
         ),
         CheckConstraint("on_hand_change <> 0 OR reserved_change <> 0", name="changes_something"),
         CheckConstraint("reserved BETWEEN 0 AND on_hand", name="balance_possible"),
@@ -151,13 +154,24 @@ class StockMovement(Base):
 
 
 class Allocation(Base):
-    """The part of an open promise that one stock level keeps: so much for this line of this order or transfer."""
+    """The part of an open promise that one stock level keeps: so much for this line of this owner.
+
+    Owners are orders, reservations and transfers. What a reservation keeps is promised until `expires_at` only: from
+    then on it is available again, even before the release of it is written.
+    """
 
     __tablename__ = "allocations"
     __table_args__ = (
         ForeignKeyConstraint(["item_id", "location_id"], LEVEL_KEY),
         CheckConstraint("quantity > 0", name="quantity_positive"),
         Index("ix_allocations_item_id_location_id", "item_id", "location_id"),
+        Index(
+            "ix_allocations_expires_at",
+            "item_id",
+            "location_id",
+            "expires_at",
+            postgresql_where=text("expires_at IS NOT NULL"),
+        ),
     )
 
     owner_id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -165,6 +179,27 @@ class Allocation(Base):
     location_id: Mapped[UUID] = mapped_column(primary_key=True)
     item_id: Mapped[UUID]
     quantity: Mapped[int]
+    expires_at: Mapped[datetime | None]
+
+
+class Backorder(Base):
+    """The part of an order line that no stock level can keep yet; the next units that come are kept for the oldest.
+
+    One that names a location waits for units there.
+    """
+
+    __tablename__ = "stock_backorders"
+    __table_args__ = (
+        CheckConstraint("quantity > 0", name="quantity_positive"),
+        Index("ix_stock_backorders_item_id", "item_id", "waiting_since", "owner_id", "line_no"),
+    )
+
+    owner_id: Mapped[UUID] = mapped_column(primary_key=True)
+    line_no: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    item_id: Mapped[UUID] = mapped_column(ForeignKey("items.id"))
+    location_id: Mapped[UUID | None] = mapped_column(ForeignKey("locations.id"))
+    quantity: Mapped[int]
+    waiting_since: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
 class StockClosing(Base):

@@ -27,6 +27,11 @@ _REMEDIES = {
     "an order holds other than it owes": "Cancel order {order_id}, which gives back what it holds, and place it again.",
     "a cancelled order has units that are not": "Look at order {order_id}: its lines are not cancelled with it.",
     "a transfer holds other than is in transit": "Cancel transfer {transfer_id}, and send it again.",
+    "a reservation holds other than it keeps": "Release reservation {reservation_id}, and make it again.",
+    "an order line shipped other than its shipments tell": "Compare order {order_id} with its shipments.",
+    "an order line took back other than its returns tell": "Compare order {order_id} with its returns.",
+    "the ledger tells other than a shipment": "Compare the shipments of this item with the ledger lines they caused.",
+    "an order was paid other than its payments tell, in ten-thousandths": "Compare order {order_id} with its payments.",
 }
 
 

@@ -290,6 +290,7 @@ class DifferenceSchema(ResponseSchema):
     location_id = StrictUUID(allow_none=True, metadata=LOCATION_ID)
     order_id = StrictUUID(allow_none=True, metadata={"description": "The order.", "examples": [None]})
     transfer_id = StrictUUID(allow_none=True, metadata={"description": "The transfer.", "examples": [None]})
+    reservation_id = StrictUUID(allow_none=True, metadata={"description": "The reservation.", "examples": [None]})
     found = StrictInteger(metadata={"description": "What is there.", "examples": [11]})
     expected = StrictInteger(metadata={"description": "What the ledger says.", "examples": [10]})
     movement_id = StrictUUID(

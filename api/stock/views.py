@@ -241,7 +241,7 @@ _DIFFERENCES = text("""
         ) AS told
         ORDER BY is_right, CASE WHEN is_right THEN -sequence ELSE sequence END LIMIT 1
     ) AS m ON true
-    ORDER BY d.kind, d.item_id, d.location_id, d.order_id, d.transfer_id
+    ORDER BY d.kind, d.item_id, d.location_id, d.order_id, d.transfer_id, d.reservation_id
 """)
 """Beside each difference, the first line of the level's ledger that is wrong, or the last one that is right."""
 
