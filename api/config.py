@@ -191,6 +191,11 @@ class Settings(BaseSettings):
     )
 
     currency: Annotated[str, AfterValidator(_known_currency)] = Field("GBP", description="ISO 4217 code of all money.")
+    allocation_policy: Literal["single_location", "fewest_parcels", "by_priority"] = Field(
+        "single_location",
+        description="How the locations are chosen that serve an order: the first that has everything, as few parcels "
+        "as possible, or strictly by priority.",
+    )
     idempotency_key_required: bool = Field(default=False, description="Refuse writes without an Idempotency-Key.")
     login_limit: Annotated[str, AfterValidator(_readable_limit)] = Field(
         "10 per minute", description="Logins, sign-ups, resets and the like, each, that one network may try."

@@ -84,7 +84,8 @@ class Factory:
     def order(self, *lines: tuple[Item, int], by: Caller | None = None, **facts: Any) -> orders.Placed:
         """Place an order."""
         wanted = [orders.LineRequest(item_id=item.id, quantity=quantity) for item, quantity in lines]
-        return orders.place(self.session, lines=wanted, currency=GBP, by=by or self.by, **facts)
+        request = orders.OrderRequest(lines=wanted, **facts)
+        return orders.place(self.session, request, currency=GBP, by=by or self.by)
 
     def transfer(self, *lines: tuple[Item, int], source: Location, target: Location, **facts: Any) -> Transfer:
         """Send units on their way, from where they lie; `in_transit=False` lets them arrive at once."""

@@ -169,7 +169,7 @@ class Journal:
         if self.placed:
             orders.import_placed(self.session, self.placed, by=self.by, location_id=self.location_id)
         for one in self.rounds:
-            orders.import_cancelled(self.session, list(one.cancellations.values()), by=self.by)
+            orders.import_cancelled(self.session, list(one.cancellations.values()), currency=self.currency, by=self.by)
         self.placed.clear()
         self.rounds.clear()
         return written

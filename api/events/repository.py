@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from sqlalchemy import insert, text
+from sqlalchemy import insert, select, text
 
 from api.core import bulk, ids
+from api.core.paging import Listing
 from api.events.models import Event
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from uuid import UUID
 
     from sqlalchemy.orm import Session
@@ -37,3 +38,11 @@ def add_all(session: Session, type_: str, news: Iterable[tuple[UUID, dict[str, A
     rows = [(ids.new(), subject_id, orjson.dumps(data).decode()) for subject_id, data in news]
     facts = {"type": type_, "actor_id": by.user_id, "request_id": by.request_id}
     session.execute(_ADD_ALL, facts | bulk.arrays("line", TYPES, rows))
+
+
+def of_subject(subject_id: UUID, *, without: Sequence[str]) -> Listing:
+    """List what happened to a subject in the order in which it was written."""
+    query = select(Event).where(Event.subject_id == subject_id)
+    if without:
+        query = query.where(Event.type.not_in(without))
+    return Listing(query, keys=(Event.position,))

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from api.core.caller import Caller
+    from api.core.paging import Listing
 
 
 def record(session: Session, type_: str, subject_id: UUID, data: dict[str, Any], *, by: Caller) -> None:
@@ -27,3 +28,8 @@ def record_all(session: Session, type_: str, news: Sequence[tuple[UUID, dict[str
     """Say the same of many subjects, each with data of its own, in one statement."""
     if news:
         repository.add_all(session, type_, news, by=by)
+
+
+def of_subject(session: Session, subject_id: UUID, *, without: Sequence[str] = ()) -> Listing:  # noqa: ARG001  # as all lists
+    """List what happened to a subject, oldest first, without events of some types."""
+    return repository.of_subject(subject_id, without=without)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from api.core import ids
 from api.core.errors import Problem
 from api.core.outcomes import Outcome, refusal
+from api.items.models import DENY
 from api.items.errors import BarcodeTaken, SkuRepeated, UnitFixed, VersionStale
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ BLANK: dict[str, Any] = {
     "cost_price": None,
     "reorder_point": None,
     "reorder_quantity": None,
+    "backorders": DENY,
+    "lead_time_days": None,
     "is_stocked": True,
 }
 """What a new item has where a row says nothing."""

@@ -15,6 +15,8 @@ from api.core.orm import Base, Identified, Timestamped, Versioned
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+DENY, ALLOW = BACKORDERS = ("deny", "allow")
+
 _LIVE = text("archived_at IS NULL")
 _TOLD = ("sku", "name", "unit_price", "is_stocked")
 
@@ -62,7 +64,7 @@ class Item(Identified, Versioned, Timestamped, Base):
     cost_price: Mapped[Decimal | None]
     reorder_point: Mapped[int | None]
     reorder_quantity: Mapped[int | None]
-    backorders: Mapped[str] = mapped_column(String(8), default="deny", server_default="deny")
+    backorders: Mapped[str] = mapped_column(String(8), default=DENY, server_default=DENY)
     lead_time_days: Mapped[int | None]
     is_stocked: Mapped[bool] = mapped_column(default=True, server_default="true")
     archived_at: Mapped[datetime | None]

@@ -56,6 +56,8 @@ WRITTEN = {
     "cost_price": "numeric",
     "reorder_point": "integer",
     "reorder_quantity": "integer",
+    "backorders": "text",
+    "lead_time_days": "integer",
     "is_stocked": "boolean",
     "words": "text[]",
 }
@@ -111,7 +113,17 @@ _UNDERSTAND = text("""
 _shown_category = func.coalesce(Item.category, literal_column("''"))
 _padded_barcode = func.lpad(Item.barcode, 14, literal_column("'0'"))
 _found_by = func.array_to_tsvector(Item.words)
-_FACTS = select(Item.id, Item.sku, Item.name, Item.unit_price, Item.cost_price, Item.is_stocked, Item.archived_at)
+_FACTS = select(
+    Item.id,
+    Item.sku,
+    Item.name,
+    Item.unit_price,
+    Item.cost_price,
+    Item.is_stocked,
+    Item.archived_at,
+    Item.backorders,
+    Item.lead_time_days,
+)
 
 SORTS: dict[str, tuple[ColumnElement[Any] | Any, Callable[[Any], object]]] = {
     "sku": (Item.sku, lambda item: item.sku),

@@ -30,6 +30,7 @@ from api.rest.messages import Message, OneOf, Range, Regexp
 from api.rest.schemas import PageQuerySchema, ResponseSchema, Schema, SparseSchema, UpdateSchema, page_of
 
 LARGEST_REORDER = 1_000_000
+LONGEST_LEAD_TIME = 3650
 SORTS = ("sku", "name", "unit_price", "category", "created_at", "updated_at")
 
 SKU = {"description": "Stock-keeping unit, unique without regard to case.", "examples": ["22423"]}
@@ -60,6 +61,21 @@ REORDER_POINT = {
     "examples": [12],
 }
 REORDER_QUANTITY = {"description": "How many to order when stock is low.", "examples": [48]}
+BACKORDERS = {
+    "description": "Whether more may be ordered than is available: deny, or allow, and the order waits for the next "
+    "units that come.",
+    "examples": ["deny"],
+}
+LEAD_TIME_DAYS = {"description": "Days within which a backorder is promised to be shipped.", "examples": [14]}
+BACKORDER_POLICIES = ["deny", "allow"]
+
+
+def _backorders() -> SafeString:
+    return SafeString(validate=[OneOf(BACKORDER_POLICIES)], metadata=BACKORDERS)
+
+
+def _lead_time_days() -> StrictInteger:
+    return StrictInteger(allow_none=True, validate=Range(min=0, max=LONGEST_LEAD_TIME), metadata=LEAD_TIME_DAYS)
 
 
 def _reorder_point() -> StrictInteger:
@@ -87,6 +103,8 @@ class ItemSchema(SparseSchema):
     cost_price = UnitPrice(allow_none=True, metadata=COST | {"scope": "costs:read"})
     reorder_point = StrictInteger(allow_none=True, metadata=REORDER_POINT)
     reorder_quantity = StrictInteger(allow_none=True, metadata=REORDER_QUANTITY)
+    backorders = Text(metadata=BACKORDERS)
+    lead_time_days = StrictInteger(allow_none=True, metadata=LEAD_TIME_DAYS)
     is_stocked = Boolean(metadata=STOCKED)
     archived_at = AwareDateTime(
         allow_none=True, metadata={"description": "When it left the catalogue.", "examples": [None]}
@@ -108,6 +126,8 @@ class _FactsSchema(Schema):
     cost_price = UnitPrice(allow_none=True, metadata=COST)
     reorder_point = _reorder_point()
     reorder_quantity = _reorder_quantity()
+    backorders = _backorders()
+    lead_time_days = _lead_time_days()
 
 
 class ItemCreateSchema(_FactsSchema):

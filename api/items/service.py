@@ -13,7 +13,7 @@ from api.core import ids
 from api.events import service as events
 from api.items import batches, wording
 from api.items.errors import BarcodeTaken, CatalogueBusy, ItemNotFound, SkuTaken
-from api.items.models import Item, told
+from api.items.models import ALLOW, Item, told
 from api.items.repository import ItemRepository, words
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ class _Facts(TypedDict, total=False):
     cost_price: Money | None
     reorder_point: int | None
     reorder_quantity: int | None
+    backorders: str
+    lead_time_days: int | None
 
 
 class NewItem(_Facts, total=False):
@@ -92,6 +94,13 @@ class ItemFacts:
     cost_price: Decimal | None
     is_stocked: bool
     archived_at: datetime | None
+    backorders: str
+    lead_time_days: int | None
+
+    @property
+    def may_wait(self) -> bool:
+        """Tell whether more may be ordered than there is."""
+        return self.backorders == ALLOW
 
 
 def create(session: Session, *, by: Caller, **facts: Unpack[NewItem]) -> Item:

@@ -31,8 +31,10 @@ COLUMNS = (
     "image_url",
     "reorder_point",
     "reorder_quantity",
+    "backorders",
+    "lead_time_days",
 )
-WHOLE_NUMBERS = ("reorder_point", "reorder_quantity", "version")
+WHOLE_NUMBERS = ("reorder_point", "reorder_quantity", "lead_time_days", "version")
 NEVER_NULL = ("sku", "name", "unit", "unit_price", "is_stocked", "version")
 """An empty cell says nothing about these, and takes any other fact away."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from api.rest.addresses import PostalAddressSchema
 from api.rest.fields import AwareDateTime, Boolean, Nested, SafeString, StrictInteger, StrictUUID, Text
 from api.rest.messages import OneOf, Range, Regexp
 from api.rest.schemas import PageQuerySchema, ResponseSchema, Schema, UpdateSchema, page_of
@@ -21,20 +22,6 @@ ADDRESS = {
     "examples": [{"line1": "1 High St", "city": "Leeds"}],
 }
 CHOSEN_KINDS = ["warehouse", "store", "quarantine"]
-
-
-class PostalAddressSchema(Schema):
-    """A postal address."""
-
-    line1 = SafeString(metadata={"description": "Street and number.", "examples": ["1 High Street"]})
-    line2 = SafeString(metadata={"description": "Building, unit.", "examples": ["Unit 4"]})
-    city = SafeString(max_length=100, metadata={"description": "Town.", "examples": ["Leeds"]})
-    region = SafeString(max_length=100, metadata={"description": "State or county.", "examples": ["West Yorkshire"]})
-    postal_code = SafeString(max_length=20, metadata={"description": "Post code.", "examples": ["LS1 4AP"]})
-    country = SafeString(
-        validate=[Regexp(r"^[A-Z]{2}$", error="Send a country code of ISO 3166-1, as in GB.")],
-        metadata={"description": "Country, ISO 3166-1 alpha-2.", "examples": ["GB"]},
-    )
 
 
 class Code(SafeString):

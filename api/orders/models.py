@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from sqlalchemy import (
@@ -35,8 +35,50 @@ PLACED, ON_HOLD, PARTIALLY_SHIPPED, SHIPPED, DELIVERED, RETURNED, CANCELLED = ST
     "cancelled",
 )
 
+DISCOUNT, TAX = "discount", "tax"
 
-class Order(Identified, Versioned, Timestamped, Base):
+
+class Owed:
+    """What an order says about money, beside the columns it comes from."""
+
+    if TYPE_CHECKING:
+        charges: Any
+        total: Any
+        cancelled_total: Any
+        refund_total: Any
+        paid_total: Any
+
+    @property
+    def discounts(self) -> list[dict[str, Any]]:
+        """What is taken off."""
+        return self._charged(DISCOUNT)
+
+    @property
+    def taxes(self) -> list[dict[str, Any]]:
+        """What is added for the state."""
+        return self._charged(TAX)
+
+    def _charged(self, kind: str) -> list[dict[str, Any]]:
+        charges = [charge for charge in self.charges if charge["kind"] == kind]
+        return [{**charge, "amount": Decimal(charge["amount"])} for charge in charges]
+
+    @property
+    def balance_due(self) -> Decimal:
+        """What is still to be paid; less than nothing is to be paid back."""
+        due: Decimal = self.total - self.cancelled_total - self.refund_total - self.paid_total
+        return due
+
+    @property
+    def payment_status(self) -> str:
+        """Say it in one word."""
+        if self.balance_due < 0:
+            return "overpaid"
+        if not self.balance_due:
+            return "paid" if self.paid_total else "nothing_due"
+        return "partially_paid" if self.paid_total else "unpaid"
+
+
+class Order(Owed, Identified, Versioned, Timestamped, Base):
     """A promise to deliver. `number` comes from a sequence: unique and rising, with gaps where an attempt failed.
 
     `total` is what was ordered, `cancelled_total` the part of it that was cancelled, `refund_total` what was granted
@@ -90,7 +132,7 @@ class Order(Identified, Versioned, Timestamped, Base):
     cancel_reason: Mapped[str | None] = mapped_column(String(200))
 
     lines: Mapped[list[OrderLine]] = relationship(
-        lazy="raise", order_by="OrderLine.line_no", cascade="all, delete-orphan", passive_deletes="all"
+        lazy="raise", order_by="OrderLine.line_no", cascade="all, delete-orphan"
     )
 
     @property
@@ -106,8 +148,9 @@ class OrderLine(Base):
     __table_args__ = (
         CheckConstraint("quantity > 0", name="quantity_positive"),
         CheckConstraint(
-            "least(cancelled_quantity, shipped_quantity, returned_quantity) >= 0"
-            " AND cancelled_quantity + shipped_quantity <= quantity AND returned_quantity <= shipped_quantity",
+            "least(cancelled_quantity, shipped_quantity, delivered_quantity, returned_quantity) >= 0"
+            " AND cancelled_quantity + shipped_quantity <= quantity"
+            " AND greatest(delivered_quantity, returned_quantity) <= shipped_quantity",
             name="parts_within_quantity",
         ),
         CheckConstraint("unit_price >= 0", name="unit_price_not_negative"),
@@ -122,6 +165,7 @@ class OrderLine(Base):
     quantity: Mapped[int]
     cancelled_quantity: Mapped[int] = mapped_column(default=0, server_default="0")
     shipped_quantity: Mapped[int] = mapped_column(default=0, server_default="0")
+    delivered_quantity: Mapped[int] = mapped_column(default=0, server_default="0")
     returned_quantity: Mapped[int] = mapped_column(default=0, server_default="0")
     unit_price: Mapped[Decimal]
     is_stocked: Mapped[bool]

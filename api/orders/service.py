@@ -1,139 +1,96 @@
-"""Orders: one call places one, reserves its stock and is safe to repeat."""
+"""Orders, from the promise to what becomes of it: one call places one, reserves its stock and is safe to repeat."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING
 
 from api.events import service as events
-from api.items import service as items
-from api.locations import service as locations
-from api.orders import drafts, repository
-from api.orders.errors import (
-    InvalidTransition,
-    ItemArchived,
-    ItemUnknown,
-    OrderNotFound,
-    PriceNotAllowed,
-)
-from api.orders.models import CANCELLED, PLACED
+from api.orders import changing, drafts, errors, placing, repository, states
+from api.orders.errors import OrderNotFound
 from api.orders.repository import OrderRepository
 from api.stock import service as stock
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
     from uuid import UUID
 
     from sqlalchemy.orm import Session
 
     from api.core.caller import Caller
-    from api.core.errors import DomainError
-    from api.core.money import Money
     from api.core.paging import Listing
-    from api.items.service import ItemFacts
-    from api.orders.models import Order
-
-
-class LineRequest(TypedDict, total=False):
-    """One line as it is asked for: an item by id or by SKU, and a quantity."""
-
-    item_id: UUID
-    sku: str
-    quantity: int
-    unit_price: Money
-
+    from api.orders.drafts import Currency, Placed
 
 Line = drafts.Line
 Placed = drafts.Placed
 Currency = drafts.Currency
+Charge = drafts.Charge
 assemble = drafts.assemble
 
+LineRequest = placing.LineRequest
+OrderRequest = placing.OrderRequest
+place = placing.place
+place_many = placing.place_many
 
-def place(
-    session: Session,
-    *,
-    lines: Sequence[LineRequest],
-    currency: Currency,
-    by: Caller,
-    location_id: UUID | None = None,
-    reference: str | None = None,
-    note: str | None = None,
-    details: Mapping[str, str] | None = None,
-) -> Placed:
-    """Place an order and reserve its stock, all or nothing.
+LineChoice = changing.LineChoice
+OrderChanges = changing.OrderChanges
+get = changing.get
+locked = changing.locked
+chosen = changing.chosen
+edit = changing.edit
+cancel = changing.cancel
+hold = changing.hold
+resume = changing.resume
+count_shipped = changing.count_shipped
+count_delivered = changing.count_delivered
+count_returned = changing.count_returned
+count_paid = changing.count_paid
+tell = changing.tell
 
-    A customer's order is their own; whoever may act on everybody's orders places for a guest.
+ExceedsOutstanding = errors.ExceedsOutstanding
+Excess = errors.Excess
+InvalidTransition = errors.InvalidTransition
+TRANSITIONS = states.TRANSITIONS
+
+STAFF_ONLY = ("order.held", "order.resumed")
+"""What a customer is not told: that an order is looked into, and why."""
+
+
+def listing(session: Session, *, by: Caller, customer_id: UUID | None = None, **facts: object) -> Listing:
+    """List orders, newest first: one's own, or everybody's for those who may see them; `facts` narrow it."""
+    if not by.may("orders:all"):
+        facts["customer_id"] = by.user_id
+        if customer_id is not None and customer_id != by.user_id:
+            facts["id"] = None
+    elif customer_id is not None:
+        facts["customer_id"] = customer_id
+    return OrderRepository(session).listing(**facts)
+
+
+def id_of(session: Session, number: int) -> UUID:
+    """Find the id of the order that has a number.
 
     Raises:
-        ItemUnknown, ItemArchived: naming every such line.
-        PriceNotAllowed: the caller gave a price and may not.
-        LocationUnknown, LocationArchived, LocationReserved, LocationDoesNotSell: the location named cannot serve it.
-        InsufficientStock: naming every item that is short.
+        OrderNotFound: none has.
 
     """
-    if any("unit_price" in line for line in lines) and not by.may("orders:price"):
-        raise PriceNotAllowed(at=_first_price(lines))
-    order = assemble(
-        _resolve(session, lines),
-        currency=currency,
-        customer_id=None if by.may("orders:all") else by.user_id,
-        reference=reference,
-        note=note,
-        details=details or {},
-    )
-    if location_id is not None:
-        locations.ensure(session, location_id, sells=True)
-    stock.reserve(session, order.promise(), by=by, location_id=location_id)
-    repository.insert(session, [order])
-    events.record(session, "order.placed", order.id, _facts(order), by=by)
-    return order
+    found = OrderRepository(session).id_of(number)
+    if found is None:
+        raise OrderNotFound
+    return found
 
 
-def get(session: Session, order_id: UUID, *, by: Caller) -> Order:
-    """Find an order with its lines.
-
-    Raises:
-        OrderNotFound: there is none, or it is somebody else's.
-
-    """
-    return _owned(OrderRepository(session).with_lines(order_id), by)
-
-
-def listing(
-    session: Session,
-    *,
-    by: Caller,
-    status: str | None = None,
-    reference: str | None = None,
-    placed_from: datetime | None = None,
-    placed_before: datetime | None = None,
-) -> Listing:
-    """List orders, newest first: one's own, or everybody's for those who may see them."""
-    return OrderRepository(session).listing(
-        customer_id=None if by.may("orders:all") else by.user_id,
-        status=status,
-        reference=reference,
-        placed_from=placed_from,
-        placed_before=placed_before,
-    )
-
-
-def cancel(session: Session, order_id: UUID, *, by: Caller, reason: str | None = None) -> Order:
-    """Cancel an order and give back all the stock it holds.
+def timeline(session: Session, order_id: UUID, *, by: Caller) -> Listing:
+    """List everything that happened to an order, oldest first.
 
     Raises:
         OrderNotFound: there is none, or it is somebody else's.
-        InvalidTransition: it is cancelled already.
 
     """
-    order = _owned(OrderRepository(session).with_lines(order_id, locked=True), by)
-    if order.status != PLACED:
-        raise InvalidTransition(status=order.status, wanted=CANCELLED)
-    stock.release(session, order.id, by=by)
-    OrderRepository(session).mark_cancelled(order, reason=reason)
-    events.record(session, "order.cancelled", order.id, {"number": order.number, "reason": reason}, by=by)
-    return order
+    get(session, order_id, by=by)
+    hidden = () if by.may("orders:all") else STAFF_ONLY
+    return events.of_subject(session, order_id, without=hidden)
 
 
 def import_placed(session: Session, orders: Sequence[Placed], *, by: Caller, location_id: UUID) -> None:
@@ -143,7 +100,7 @@ def import_placed(session: Session, orders: Sequence[Placed], *, by: Caller, loc
         InsufficientStock: one of them cannot be served; none is placed.
 
     """
-    stock.reserve_all(session, [order.promise() for order in orders], by=by, location_id=location_id)
+    stock.reserve_all(session, [order.promise(location_id=location_id) for order in orders], by=by)
     repository.insert(session, orders)
 
 
@@ -157,8 +114,10 @@ class Cancellation:
     occurred_at: datetime
 
 
-def import_cancelled(session: Session, cancellations: Sequence[Cancellation], *, by: Caller) -> None:
-    """Cancel units of orders of the past and give back their stock; no events.
+def import_cancelled(
+    session: Session, cancellations: Sequence[Cancellation], *, currency: Currency, by: Caller
+) -> None:
+    """Cancel units of orders of the past, which have no charges, and give back their stock; no events.
 
     An order of which nothing is left becomes cancelled. Each order line may occur once.
     """
@@ -167,51 +126,5 @@ def import_cancelled(session: Session, cancellations: Sequence[Cancellation], *,
         owners.setdefault(one.order_id, {})[one.line_no] = one.quantity
     moments = {one.order_id: one.occurred_at for one in cancellations}
     stock.release_all(session, owners, by=by, occurred_at=moments)
-    repository.cancel_units(session, [(one.order_id, one.line_no, one.quantity) for one in cancellations], moments)
-
-
-def _owned(order: Order | None, by: Caller) -> Order:
-    if order is None or not (by.may("orders:all") or order.customer_id == by.user_id):
-        raise OrderNotFound
-    return order
-
-
-def _first_price(lines: Sequence[LineRequest]) -> str:
-    return f"lines.{next(number for number, line in enumerate(lines) if 'unit_price' in line)}.unit_price"
-
-
-def _resolve(session: Session, lines: Sequence[LineRequest]) -> list[Line]:
-    wanted_ids = {line["item_id"] for line in lines if "item_id" in line}
-    wanted_skus = {line["sku"].lower() for line in lines if "sku" in line}
-    known = items.facts(session, ids=wanted_ids, skus=wanted_skus)
-    refusals: list[DomainError] = []
-    resolved = []
-    for number, line in enumerate(lines):
-        key, name = (line["item_id"], "item_id") if "item_id" in line else (line["sku"].lower(), "sku")
-        item = known.get(key)
-        if item is None:
-            refusals.append(ItemUnknown(at=f"lines.{number}.{name}", name=line.get(name)))
-        elif item.archived_at is not None:
-            refusals.append(ItemArchived(at=f"lines.{number}.{name}", name=item.sku))
-        else:
-            resolved.append(_line(number + 1, item, line))
-    if refusals:
-        head = refusals[0]
-        head.problems = tuple(refusal.problem for refusal in refusals)
-        raise head
-    return resolved
-
-
-def _line(line_no: int, item: ItemFacts, line: LineRequest) -> Line:
-    price = line.get("unit_price", item.unit_price)
-    return Line(line_no, item.id, item.sku, item.name, line["quantity"], price, item.is_stocked)
-
-
-def _facts(order: Placed) -> dict[str, Any]:
-    return {
-        "number": order.number,
-        "customer_id": str(order.customer_id) if order.customer_id else None,
-        "currency": order.currency,
-        "total": str(order.total),
-        "lines": [{"item_id": str(line.item_id), "sku": line.sku, "quantity": line.quantity} for line in order.lines],
-    }
+    units = [(one.order_id, one.line_no, one.quantity) for one in cancellations]
+    repository.cancel_units(session, units, moments, places=currency.places)

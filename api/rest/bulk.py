@@ -74,12 +74,12 @@ def _read(schema: Schema, line: int, sent: Any) -> Row:
 
 
 class Rows(List):
-    """From 1 to 1,000 rows; one that is wrong is kept with its problems, and does not spoil the others."""
+    """From 1 to 1,000 rows, or fewer; one that is wrong is kept with its problems, and does not spoil the others."""
 
-    def __init__(self, schema: type[Schema], **kwargs: Any) -> None:
+    def __init__(self, schema: type[Schema], *, most: int = MOST_ROWS, **kwargs: Any) -> None:
         """Name the schema of one row."""
-        self.row_schema = schema
-        super().__init__(Nested(schema), validate=Length(min=1, max=MOST_ROWS), **kwargs)
+        self.row_schema, self.most = schema, most
+        super().__init__(Nested(schema), validate=Length(min=1, max=most), **kwargs)
 
     @cached_property
     def _schema(self) -> Schema:
@@ -88,7 +88,7 @@ class Rows(List):
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> list[Any]:
         if not isinstance(value, list):
             raise Refusal("invalid_type", "Send a list.")
-        Length(min=1, max=MOST_ROWS)(value)
+        Length(min=1, max=self.most)(value)
         return read_rows(self._schema, value)
 
 

@@ -211,6 +211,36 @@ class Amount(UnitPrice):
     """An amount of money in an answer: a decimal string with at least the currency's own places."""
 
 
+class SignedAmount(UnitPrice):
+    """An amount of money in an answer that may be less than nothing."""
+
+
+class CurrencyAmount(UnitPrice):
+    """An amount of money in a request: a decimal string with at most the currency's own places."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Decimal:
+        amount = super()._deserialize(value, attr, data, **kwargs)
+        places = _currency_places()
+        if amount != round(amount, places):
+            raise Refusal("too_many_decimals", f"An amount has at most {places} decimal places in this currency.")
+        return amount
+
+
+class DocumentNumber(CodedField, fields.Field[int]):
+    """The number of a document in a query, as in SO-001001."""
+
+    def __init__(self, prefix: str, **kwargs: Any) -> None:
+        """Name the letters it begins with."""
+        self.prefix = prefix
+        super().__init__(**kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> int:
+        match = re.fullmatch(rf"{self.prefix}-([0-9]{{1,18}})", str(value).strip().upper(), re.ASCII)
+        if match is None:
+            raise Refusal("invalid_format", f"Send a number as in {self.prefix}-001001.")
+        return int(match[1])
+
+
 class AwareDateTime(CodedField, fields.Field[datetime]):
     """An RFC 3339 date and time with its offset; kept and shown in UTC."""
 
@@ -227,6 +257,10 @@ class AwareDateTime(CodedField, fields.Field[datetime]):
 
     def _serialize(self, value: datetime | None, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
         return None if value is None else value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+class Date(CodedField, fields.Date):
+    """A day in an answer, as in 2026-05-17."""
 
 
 class Barcode(SafeString):

@@ -6,11 +6,12 @@ from typing import Any
 
 import marshmallow as ma
 
-from api.rest.fields import List, Nested, Sku, StrictInteger, StrictUUID
+from api.rest.fields import List, Nested, Quantity, Sku, StrictInteger, StrictUUID
 from api.rest.messages import Length, Message, Range
 from api.rest.schemas import Schema
 
 MAXIMUM_LINES = 1000
+MOST_LINE_NUMBERS = 2**15 - 1
 MOST_UNITS = 2**31 - 1
 """As many as can lie anywhere."""
 
@@ -45,7 +46,25 @@ class MovedLineSchema(ItemLineSchema):
     )
 
 
-def lines_of(schema: type[ItemLineSchema], *, required: bool = True) -> List:
+class ChosenLineSchema(Schema):
+    """Units of an order's line, which is named by its number, or by its item."""
+
+    line_no = StrictInteger(
+        validate=Range(min=1, max=MOST_LINE_NUMBERS),
+        metadata={"description": "The order's line; or name its item.", "examples": [1]},
+    )
+    item_id = StrictUUID(metadata=ITEM_ID)
+    sku = Sku(metadata=SKU)
+    quantity = Quantity(required=True, metadata={"description": "How many units.", "examples": [1]})
+
+    @ma.validates_schema
+    def _names_one_line(self, data: dict[str, Any], **_: object) -> None:
+        if len({"line_no", "item_id", "sku"} & data.keys()) != 1:
+            message = Message("Name the line by line_no, item_id or sku, one of the three.", "required")
+            raise ma.ValidationError(message, "line_no")
+
+
+def lines_of(schema: type[Schema], *, required: bool = True) -> List:
     """Make the field that holds a document's lines."""
     return List(
         Nested(schema),

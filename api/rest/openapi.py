@@ -63,6 +63,8 @@ def describe_field(_: Any, field: Field[Any], *, ret: dict[str, Any], **__: Any)
             facts = {"type": "string", "pattern": _listed(f"({'|'.join(choices)})")}
         case fields.SortKeys(choices=choices):
             facts = {"type": "string", "pattern": _listed(f"-?({'|'.join(choices)})")}
+        case fields.DocumentNumber(prefix=prefix):
+            facts = {"type": "string", "pattern": f"^{prefix}-[0-9]{{1,18}}$"}
         case Rows():
             facts = {"items": {"anyOf": [ret["items"], REFUSED_ALONE]}}
     if field.allow_none and "type" in facts:

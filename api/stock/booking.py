@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from api.core import ids, money
 
@@ -32,6 +32,29 @@ class PromiseKey(NamedTuple):
     owner_id: UUID
     line_no: int
     location_id: UUID
+
+
+class LineKey(NamedTuple):
+    """Which line of which promise."""
+
+    owner_id: UUID
+    line_no: int
+
+
+class Kept(NamedTuple):
+    """What a level keeps for a part of a promise, and until when; None means for good."""
+
+    item_id: UUID
+    quantity: int
+    expires_at: datetime | None = None
+
+
+class Waiting(NamedTuple):
+    """What no level can keep yet for a line, and the only location that will do, if there is one."""
+
+    item_id: UUID
+    location_id: UUID | None
+    quantity: int
 
 
 @dataclass(slots=True)
@@ -127,6 +150,7 @@ class Opening(NamedTuple):
     version: int
     was_low: bool
     moved_at: datetime | None
+    available: int
 
 
 @dataclass(slots=True)
@@ -136,10 +160,16 @@ class Book:
     balances: dict[LevelKey, Balance]
     by: Caller
     movements: list[Movement] = field(default_factory=list)
-    kept: dict[PromiseKey, tuple[UUID, int]] = field(default_factory=dict)
-    """New promises: their item and quantity."""
+    kept: dict[PromiseKey, Kept] = field(default_factory=dict)
+    """What is promised, in addition to what already was."""
     freed: dict[PromiseKey, int] = field(default_factory=dict)
     """How much of existing promises ends."""
+    waiting: dict[LineKey, Waiting] = field(default_factory=dict)
+    """What waits for units, in addition to what already does."""
+    served: dict[LineKey, int] = field(default_factory=dict)
+    """How much of what was waiting waits no more."""
+    told: dict[UUID, list[dict[str, Any]]] = field(default_factory=dict)
+    """What each owner of a backorder got."""
     openings: dict[LevelKey, Opening] = field(default_factory=dict)
     """The levels that were moved, as they were before."""
     _in_the_present: set[LevelKey] = field(default_factory=set)
@@ -153,7 +183,7 @@ class Book:
         """
         balance = self.balances[key]
         if key not in self.openings:
-            self.openings[key] = Opening(balance.version, balance.is_low, balance.moved_at)
+            self.openings[key] = Opening(balance.version, balance.is_low, balance.moved_at, balance.available)
         if value is None:
             value = balance.worth(on_hand) if on_hand > 0 else -balance.worth(-on_hand) if on_hand else NOTHING
         balance.on_hand += on_hand
@@ -194,6 +224,39 @@ class Book:
             return True
         balance.moved_at = occurred_at
         return False
+
+    def available(self, key: LevelKey) -> int:
+        """Tell what can still be promised at a level; where there is none, nothing."""
+        balance = self.balances.get(key)
+        return balance.available if balance else 0
+
+    def keep(self, key: PromiseKey, item_id: UUID, quantity: int, *, until: datetime | None = None) -> None:
+        """Note that units are promised; the level's movement is booked apart."""
+        before = self.kept.get(key)
+        self.kept[key] = Kept(item_id, quantity + (before.quantity if before else 0), until)
+
+    def free(self, key: PromiseKey, quantity: int) -> None:
+        """Note that units are promised no more; the level's movement is booked apart."""
+        self.freed[key] = self.freed.get(key, 0) + quantity
+
+    def serve(self, key: LineKey, quantity: int) -> None:
+        """Note that units wait no more."""
+        self.served[key] = self.served.get(key, 0) + quantity
+
+    def settle(self) -> None:
+        """Offset what is promised anew against what ends of the same promise, so that each is written once."""
+        for key in self.kept.keys() & self.freed.keys():
+            kept, ended = self.kept.pop(key), self.freed.pop(key)
+            if kept.quantity > ended:
+                self.kept[key] = kept._replace(quantity=kept.quantity - ended)
+            elif ended > kept.quantity:
+                self.freed[key] = ended - kept.quantity
+
+    def risen(self) -> set[UUID]:
+        """Name the items of which a level has more available than when it was locked."""
+        return {
+            key.item_id for key, opening in self.openings.items() if self.balances[key].available > opening.available
+        }
 
     def changed(self) -> Iterable[tuple[LevelKey, Balance, int]]:
         """List the levels that were moved, with the version each had when it was locked."""

@@ -27,15 +27,28 @@ class InsufficientStock(Conflict):
 class Shortage:
     """One item of which less is available than was asked for."""
 
-    def __init__(self, item_id: UUID, *, requested: int, available: int, line: int) -> None:
+    def __init__(self, item_id: UUID, *, requested: int, available: int, line: int, sku: str | None = None) -> None:
         """Remember how much was asked for in all, and the first line (from 0) that asks."""
-        self.item_id, self.requested, self.available, self.line = item_id, requested, available, line
+        self.item_id, self.requested, self.available, self.line, self.sku = item_id, requested, available, line, sku
 
     def as_problem(self) -> Problem:
         """Say it in the form of the error envelope."""
         message = f"{self.requested} were asked for and {self.available} are available."
-        facts = {"item_id": str(self.item_id), "requested": self.requested, "available": self.available}
+        facts: dict[str, object] = {"item_id": str(self.item_id), "sku": self.sku}
+        facts |= {"requested": self.requested, "available": self.available}
         return Problem(InsufficientStock.code, message, f"lines.{self.line}.quantity", facts)
+
+
+class NotAllocated(Conflict):
+    """Units are to be shipped that no location keeps for the order: they are backordered, or lie elsewhere."""
+
+    code = "not_allocated"
+    message = "Less is allocated than was named, for {count} of the lines; nothing was changed."
+
+    @classmethod
+    def of(cls, problems: Sequence[Problem]) -> NotAllocated:
+        """Report every line, the first one in front."""
+        return cls(at=problems[0].field, problems=tuple(problems), count=len(problems))
 
 
 class InsufficientStockThen(Conflict):

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from api.core.errors import Problem
 from api.events import service as events
 from api.items import service as items
-from api.jobs import service as jobs
 from api.locations import service as locations
-from api.stock import repository
+from api.stock import bookkeeping, repository
 from api.stock.booking import Book, Cause, LevelKey, PromiseKey
 from api.stock.errors import (
     InsufficientStock,
@@ -27,7 +26,7 @@ from api.stock.errors import (
     Shortage,
     TooLongAgo,
 )
-from api.stock.models import ADJUSTMENT, COUNT, RECEIPT, TRANSFER
+from api.stock.models import ADJUSTMENT, COUNT, RECEIPT, RETURN, TRANSFER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -178,7 +177,7 @@ def send(session: Session, journey: Journey, lines: Sequence[Line], *, by: Calle
     book = Book(repository.lock_at(session, [*sources, *targets]), by)
     _check_there(book, sources, known)
     _check_expected(book, sources, known)
-    taken = [(one.number, one.quantity) for one in known]
+    taken = [(one, one.quantity) for one in known]
     past_of = _check_available(session, book, sources, taken, since=cause.occurred_at)
     for one, source, target in zip(known, sources, targets, strict=True):
         worth = _worth_then(book.balances[source], one.quantity, past_of.get(source))
@@ -186,8 +185,8 @@ def send(session: Session, journey: Journey, lines: Sequence[Line], *, by: Calle
         reserved = one.quantity if journey.is_promised else 0
         book.move(target, cause, on_hand=one.quantity, reserved=reserved, value=-gone.value_change)
         if journey.is_promised:
-            book.kept[PromiseKey(journey.transfer_id, one.number + 1, there)] = (one.item.id, one.quantity)
-    write(session, book)
+            book.keep(PromiseKey(journey.transfer_id, one.number + 1, there), one.item.id, one.quantity)
+    bookkeeping.write(session, book)
     return Posting(book.movements), known
 
 
@@ -211,28 +210,34 @@ def bring(
     cause = Cause(kind, reason=reason, reference=reference, source_id=transfer_id)
     for number, line in enumerate(lines):
         gone = book.move(sources[number], cause, on_hand=-line["quantity"], reserved=-line["quantity"])
-        book.freed[PromiseKey(transfer_id, line["line_no"], from_location_id)] = line["quantity"]
+        book.free(PromiseKey(transfer_id, line["line_no"], from_location_id), line["quantity"])
         if targets:
             book.move(targets[number], cause, on_hand=line["quantity"], value=-gone.value_change)
-    write(session, book)
+    bookkeeping.write(session, book)
     return Posting(book.movements)
 
 
-def write(session: Session, book: Book) -> None:
-    """Write a book, and tell the world which levels have become low or are so no more."""
-    repository.write(session, book)
-    fallen = []
-    for key, balance in book.crossings():
-        data = {
-            "item_id": str(key.item_id),
-            "location_id": str(key.location_id),
-            "available": balance.available,
-            "reorder_point": balance.reorder_point,
-        }
-        events.record(session, "stock.low" if balance.is_low else "stock.replenished", key.item_id, data, by=book.by)
-        fallen += [data] if balance.is_low else []
-    if fallen:
-        jobs.defer(session, "tell_low_stock", levels=fallen)
+class Returned(TypedDict):
+    """Units of one line of a return, and what they are worth."""
+
+    item_id: UUID
+    location_id: UUID
+    quantity: int
+    value: Money
+
+
+def take_back(
+    session: Session, *, return_id: UUID, lines: Sequence[Returned], by: Caller, reference: str | None = None
+) -> Posting:
+    """Take units in again that an order had taken away. The caller has made sure of where they go."""
+    keys = [LevelKey(line["item_id"], line["location_id"]) for line in lines]
+    repository.create_missing(session, keys)
+    book = Book(repository.lock_at(session, keys), by)
+    cause = Cause(RETURN, reference=reference, source_id=return_id)
+    for key, line in zip(keys, lines, strict=True):
+        book.move(key, cause, on_hand=line["quantity"], value=line["value"])
+    bookkeeping.write(session, book)
+    return Posting(book.movements)
 
 
 def resolve(session: Session, lines: Sequence[Line]) -> list[Known]:
@@ -292,7 +297,7 @@ def _post(session: Session, cause: Cause, *, location_id: UUID, lines: Sequence[
     book = Book(repository.lock_at(session, keys), by)
     _check_there(book, keys, known)
     _check_expected(book, keys, known)
-    taken = [(one.number, -one.quantity) for one in known]
+    taken = [(one, -one.quantity) for one in known]
     past_of = _check_available(session, book, keys, taken, since=cause.occurred_at)
     for key, one in zip(keys, known, strict=True):
         balance = book.balances[key]
@@ -301,7 +306,7 @@ def _post(session: Session, cause: Cause, *, location_id: UUID, lines: Sequence[
         else:
             worth = _worth(cause, one, balance)
         book.move(key, cause, on_hand=one.quantity, value=worth)
-    write(session, book)
+    bookkeeping.write(session, book)
     if cause.kind in _PAST:
         data = {"kind": cause.kind, "reason": cause.reason, "reference": cause.reference, "lines": facts_of(known)}
         events.record(session, f"stock.{_PAST[cause.kind]}", location_id, data, by=by)
@@ -360,19 +365,20 @@ def _check_available(
     session: Session,
     book: Book,
     keys: Sequence[LevelKey],
-    taken: Sequence[tuple[int, int]],
+    taken: Sequence[tuple[Known, int]],
     *,
     since: datetime | None,
 ) -> dict[LevelKey, Since]:
-    """Make sure that so much (of the line of this number) can be taken from locked levels, now and ever since.
+    """Make sure that so much of lines can be taken from locked levels, now and ever since.
 
     Returns:
         How levels have been since, where that matters.
 
     """
-    wanted = {key: (number, quantity) for key, (number, quantity) in zip(keys, taken, strict=True) if quantity > 0}
-    available = {key: book.balances[key].available for key in wanted}
-    if shortages := _shortages(wanted, available):
+    wanted = {key: (one, quantity) for key, (one, quantity) in zip(keys, taken, strict=True) if quantity > 0}
+    if _shortages(wanted, {key: book.available(key) for key in wanted}):
+        bookkeeping.lapse(session, book, {key.item_id for key in wanted})
+    if shortages := _shortages(wanted, {key: book.available(key) for key in wanted}):
         raise InsufficientStock.of(shortages)
     if since is None or not wanted:
         return {}
@@ -386,9 +392,9 @@ def _check_available(
     return past_of
 
 
-def _shortages(wanted: Mapping[LevelKey, tuple[int, int]], available: Mapping[LevelKey, int]) -> list[Shortage]:
+def _shortages(wanted: Mapping[LevelKey, tuple[Known, int]], available: Mapping[LevelKey, int]) -> list[Shortage]:
     return [
-        Shortage(key.item_id, requested=quantity, available=available.get(key, 0), line=number)
-        for key, (number, quantity) in wanted.items()
+        Shortage(key.item_id, requested=quantity, available=available.get(key, 0), line=one.number, sku=one.item.sku)
+        for key, (one, quantity) in wanted.items()
         if quantity > available.get(key, 0)
     ]

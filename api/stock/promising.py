@@ -6,87 +6,110 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from api.stock.booking import Cause, LevelKey, PromiseKey
-from api.stock.errors import InsufficientStock, Shortage
+from api.stock.booking import Cause, LevelKey, LineKey, PromiseKey, Waiting
+from api.stock.errors import Shortage
 from api.stock.models import RESERVE
+from api.stock.policies import POLICIES
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
     from uuid import UUID
 
     from api.stock.booking import Book
 
+DEFAULT_POLICY = "single_location"
+
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What one line of a promise asks for; lines count from 1."""
+    """What one line of a promise asks for; lines count from 1. One that may wait is a backorder until units come.
+
+    `at` is where the line stands in a request, from 0, if that is not what its number says.
+    """
 
     line_no: int
     item_id: UUID
     quantity: int
+    may_wait: bool = False
+    sku: str | None = None
+    at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """Everything one order asks for at one moment; no moment means now."""
+    """Everything one order or reservation asks for at one moment; no moment means now, no end means for good.
+
+    A location named is the only one that is asked.
+    """
 
     owner_id: UUID
     demands: Sequence[Demand]
     occurred_at: datetime | None = None
+    expires_at: datetime | None = None
+    location_id: UUID | None = None
+    policy: str = DEFAULT_POLICY
+
+    def totals(self) -> dict[UUID, int]:
+        """Add up what is asked for of each item."""
+        totals: dict[UUID, int] = defaultdict(int)
+        for demand in self.demands:
+            totals[demand.item_id] += demand.quantity
+        return totals
+
+    def among(self, places: Sequence[UUID]) -> Sequence[UUID]:
+        """Choose the locations that may be asked."""
+        return places if self.location_id is None else [place for place in places if place == self.location_id]
+
+
+def shortages(book: Book, promise: Promise, places: Sequence[UUID], *, that_may_wait: bool = False) -> list[Shortage]:
+    """Name the items of which less is available than is asked for, those that may wait only if asked for."""
+    short = []
+    places = promise.among(places)
+    waits = {demand.item_id for demand in promise.demands if demand.may_wait}
+    for item_id, wanted in promise.totals().items():
+        available = _available(book, item_id, places)
+        if wanted > available and (that_may_wait or item_id not in waits):
+            first = next(demand for demand in promise.demands if demand.item_id == item_id)
+            facts = {
+                "requested": wanted,
+                "available": available,
+                "line": first.line_no - 1 if first.at is None else first.at,
+                "sku": first.sku,
+            }
+            short.append(Shortage(item_id, **facts))
+    return sorted(short, key=lambda shortage: shortage.line)
 
 
 def keep(book: Book, promise: Promise, places: Sequence[UUID]) -> None:
-    """Book one promise, or raise with every shortage before anything of it is booked."""
-    totals: dict[UUID, int] = defaultdict(int)
-    for demand in promise.demands:
-        totals[demand.item_id] += demand.quantity
-    _check_shortages(book, promise, totals, places)
+    """Book one promise: what is available is kept where the policy says, the rest waits. Nothing else is short."""
+    places = promise.among(places)
+    totals = {item_id: min(wanted, _available(book, item_id, places)) for item_id, wanted in promise.totals().items()}
+    totals = {item_id: wanted for item_id, wanted in totals.items() if wanted}
+    shelf = {place: {item_id: book.available(LevelKey(item_id, place)) for item_id in totals} for place in places}
+    shares = POLICIES[promise.policy](totals, places, shelf) if totals else {}
     cause = Cause(RESERVE, source_id=promise.owner_id, occurred_at=promise.occurred_at)
-    shares = divide(book, totals, places)
     for key, quantity in sorted(shares.items()):
-        book.move(key, cause, reserved=quantity)
+        book.move(LevelKey(*key), cause, reserved=quantity)
+    _hand_out(book, promise, places, shares)
+
+
+def _hand_out(book: Book, promise: Promise, places: Sequence[UUID], shares: Mapping[tuple[UUID, UUID], int]) -> None:
+    """Give each line its part of what is kept; what is missing waits."""
+    left = dict(shares)
     for demand in promise.demands:
         wanted = demand.quantity
         for place in places:
-            key = LevelKey(demand.item_id, place)
-            quantity = min(wanted, shares.get(key, 0))
+            quantity = min(wanted, left.get((demand.item_id, place), 0))
             if quantity:
-                book.kept[PromiseKey(promise.owner_id, demand.line_no, place)] = (demand.item_id, quantity)
-                shares[key] -= quantity
+                key = PromiseKey(promise.owner_id, demand.line_no, place)
+                book.keep(key, demand.item_id, quantity, until=promise.expires_at)
+                left[demand.item_id, place] -= quantity
                 wanted -= quantity
+        if wanted:
+            waiting = Waiting(demand.item_id, promise.location_id, wanted)
+            book.waiting[LineKey(promise.owner_id, demand.line_no)] = waiting
 
 
-def _check_shortages(book: Book, promise: Promise, totals: Mapping[UUID, int], places: Collection[UUID]) -> None:
-    shortages = []
-    for item_id, wanted in totals.items():
-        available = sum(_available(book, item_id, place) for place in places)
-        if wanted > available:
-            line = next(number for number, demand in enumerate(promise.demands) if demand.item_id == item_id)
-            number = promise.demands[line].line_no - 1
-            shortages.append(Shortage(item_id, requested=wanted, available=available, line=number))
-    if shortages:
-        raise InsufficientStock.of(sorted(shortages, key=lambda shortage: shortage.line))
-
-
-def divide(book: Book, totals: Mapping[UUID, int], places: Sequence[UUID]) -> dict[LevelKey, int]:
-    """Divide what is wanted over locations: all from the first that can, else each item from as few as possible."""
-    for place in places:
-        if all(_available(book, item_id, place) >= wanted for item_id, wanted in totals.items()):
-            return {LevelKey(item_id, place): wanted for item_id, wanted in totals.items()}
-    shares = {}
-    for item_id, wanted in totals.items():
-        whole = next((place for place in places if _available(book, item_id, place) >= wanted), None)
-        fullest_first = sorted(places, key=lambda place: -_available(book, item_id, place))
-        left = wanted
-        for place in [whole] if whole else fullest_first:
-            share = min(left, _available(book, item_id, place))
-            if share:
-                shares[LevelKey(item_id, place)] = share
-                left -= share
-    return shares
-
-
-def _available(book: Book, item_id: UUID, location_id: UUID) -> int:
-    balance = book.balances.get(LevelKey(item_id, location_id))
-    return balance.available if balance else 0
+def _available(book: Book, item_id: UUID, places: Sequence[UUID]) -> int:
+    return sum(book.available(LevelKey(item_id, place)) for place in places)

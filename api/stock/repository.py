@@ -5,19 +5,19 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ARRAY, Uuid, any_, cast, column, func, select, table, text
+from sqlalchemy import ARRAY, Uuid, and_, any_, cast, column, func, select, table, text, union, update
 
 from api.core.bulk import COPIED_FROM, arrays, copy_in, unnest
 from api.locations.service import SELLING
 from api.stock.booking import Balance, LevelKey, Since
-from api.stock.models import Allocation, StockLevel
+from api.stock.models import Allocation, Backorder, StockLevel
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
     from datetime import datetime
     from uuid import UUID
 
-    from sqlalchemy import ColumnElement
+    from sqlalchemy import ColumnElement, Select, Subquery, TextClause
     from sqlalchemy.orm import Session
 
     from api.core.orm import AnyRow
@@ -77,8 +77,19 @@ _MOVEMENT_TYPES = {
     "is_late": "bool",
     "occurred_at": "timestamptz",
 }
-_PROMISE_TYPES = {"owner_id": "uuid", "line_no": "int2", "location_id": "uuid", "item_id": "uuid", "quantity": "int4"}
+_PROMISE_TYPES = {
+    "owner_id": "uuid",
+    "line_no": "int2",
+    "location_id": "uuid",
+    "item_id": "uuid",
+    "quantity": "int4",
+    "expires_at": "timestamptz",
+}
 _FREED_TYPES = {"owner_id": "uuid", "line_no": "int2", "location_id": "uuid", "quantity": "int4"}
+_WAITING_TYPES = {"owner_id": "uuid", "line_no": "int2", "item_id": "uuid", "location_id": "uuid", "quantity": "int4"}
+_SERVED_TYPES = {"owner_id": "uuid", "line_no": "int2", "quantity": "int4"}
+
+_BY_SQL = {"synchronize_session": False}
 
 _CREATE_MISSING = text(f"""
     INSERT INTO stock_levels (item_id, location_id, reorder_point, is_low)
@@ -113,7 +124,8 @@ _WRITE = text(f"""
         SELECT {_MOVEMENT_COLUMNS.replace("occurred_at", "coalesce(occurred_at, moment)")}, moment
         FROM clock, {unnest("m", _MOVEMENT_TYPES)}
     ), kept AS (
-        INSERT INTO allocations ({", ".join(_PROMISE_TYPES)}) SELECT * FROM {unnest("k", _PROMISE_TYPES)}
+        INSERT INTO allocations AS a ({", ".join(_PROMISE_TYPES)}) SELECT * FROM {unnest("k", _PROMISE_TYPES)}
+        ON CONFLICT (owner_id, line_no, location_id) DO UPDATE SET quantity = a.quantity + excluded.quantity
     )
     SELECT (SELECT count(*) FROM level) AS levels, moment FROM clock
 """)  # noqa: S608  # the same
@@ -143,6 +155,17 @@ _FREED = f"""{unnest("f", _FREED_TYPES)}
 _SHRINK = text(f"UPDATE allocations AS a SET quantity = a.quantity - f.quantity FROM {_FREED} < a.quantity RETURNING 1")  # noqa: S608  # the same
 _DROP = text(f"DELETE FROM allocations AS a USING {_FREED} = a.quantity RETURNING 1")  # noqa: S608  # the same
 
+_WAIT = text(f"""
+    INSERT INTO stock_backorders AS b ({", ".join(_WAITING_TYPES)}) SELECT * FROM {unnest("w", _WAITING_TYPES)}
+    ON CONFLICT (owner_id, line_no) DO UPDATE SET quantity = b.quantity + excluded.quantity
+""")  # noqa: S608  # the same
+_SERVED = f"""{unnest("s", _SERVED_TYPES)}
+    WHERE b.owner_id = s.owner_id AND b.line_no = s.line_no AND s.quantity"""
+_WAIT_LESS = text(f"""
+    UPDATE stock_backorders AS b SET quantity = b.quantity - s.quantity FROM {_SERVED} < b.quantity RETURNING 1
+""")  # noqa: S608  # the same
+_WAIT_NO_MORE = text(f"DELETE FROM stock_backorders AS b USING {_SERVED} = b.quantity RETURNING 1")  # noqa: S608  # the same
+
 
 class LevelChangedUnderLockError(RuntimeError):
     """A level or a promise is not as it was when it was locked: a bug, because nobody else may write here."""
@@ -166,8 +189,40 @@ def lock_for_sale(
     query = _FOR_SALE.where(StockLevel.item_id == any_(_uuids(item_ids)))
     if location_id is not None:
         query = query.where(StockLevel.location_id == location_id)
-    rows = session.execute(query).all()
-    places = {row.location_id: (row.priority, row.code) for row in rows}
+    return _for_sale(session.execute(query).all())
+
+
+def lock_for_change(
+    session: Session, owner_id: UUID, item_ids: Collection[UUID]
+) -> tuple[dict[LevelKey, Balance], list[UUID]]:
+    """Lock the levels an order holds units at, and those of items where orders are served from, in key order."""
+    selling = select(StockLevel.item_id, StockLevel.location_id).join(_PLACES, _PLACES.c.id == StockLevel.location_id)
+    selling = selling.where(_PLACES.c.kind.in_(SELLING), StockLevel.item_id == any_(_uuids(item_ids)))
+    keys = union(*_held([owner_id]), selling).subquery()
+    query = _LOCKED.add_columns(_PLACES.c.priority, _PLACES.c.code, _PLACES.c.kind)
+    query = query.join(_PLACES, _PLACES.c.id == StockLevel.location_id)
+    return _for_sale(session.execute(_among(query, keys)).all())
+
+
+def lock_of_owners(session: Session, owner_ids: Collection[UUID]) -> dict[LevelKey, Balance]:
+    """Lock the levels at which owners hold units, and all levels of the items they wait for, in key order."""
+    return _balances(session.execute(_among(_LOCKED, union(*_held(owner_ids)).subquery())))
+
+
+def _held(owner_ids: Collection[UUID]) -> tuple[Select[Any], Select[Any]]:
+    owners = any_(_uuids(owner_ids))
+    held = select(Allocation.item_id, Allocation.location_id).where(Allocation.owner_id == owners)
+    awaited = select(StockLevel.item_id, StockLevel.location_id)
+    awaited = awaited.join(Backorder, Backorder.item_id == StockLevel.item_id).where(Backorder.owner_id == owners)
+    return held, awaited
+
+
+def _among(query: Select[Any], keys: Subquery) -> Select[Any]:
+    return query.join(keys, and_(keys.c.item_id == StockLevel.item_id, keys.c.location_id == StockLevel.location_id))
+
+
+def _for_sale(rows: Sequence[AnyRow]) -> tuple[dict[LevelKey, Balance], list[UUID]]:
+    places = {row.location_id: (row.priority, row.code) for row in rows if getattr(row, "kind", SELLING[0]) in SELLING}
     return _balances(rows), sorted(places, key=lambda place: places[place])
 
 
@@ -194,16 +249,17 @@ def since(session: Session, keys: Collection[LevelKey], moment: datetime) -> dic
 
 def write(session: Session, book: Book) -> None:
     """Write everything a book holds: with one statement, or with COPY beside it where it holds thousands."""
+    book.settle()
     levels = [
         (*key, to.on_hand, to.reserved, to.value, to.is_low, to.moved_at, to.version, opened_at)
         for key, to, opened_at in book.changed()
     ]
     movements = list(map(attrgetter(*_MOVEMENT_TYPES), book.movements))
     kept = [(*key, *what) for key, what in book.kept.items()]
-    is_copied = len(movements) >= COPIED_FROM
+    is_copied, kept_is_copied = len(movements) >= COPIED_FROM, len(kept) >= COPIED_FROM
     values = arrays("n", _LEVEL_TYPES, levels)
     values |= arrays("m", _MOVEMENT_TYPES, () if is_copied else movements)
-    values |= arrays("k", _PROMISE_TYPES, () if is_copied else kept)
+    values |= arrays("k", _PROMISE_TYPES, () if kept_is_copied else kept)
     written = session.execute(_WRITE, values | {"latest": book.latest()}).one()
     if written.levels != len(levels):
         raise LevelChangedUnderLockError
@@ -213,23 +269,91 @@ def write(session: Session, book: Book) -> None:
     if is_copied:
         recorded = _MOVEMENT_TYPES | {"recorded_at": "timestamptz"}
         copy_in(session, "stock_movements", recorded, map(attrgetter(*recorded), book.movements))
+    if kept_is_copied:
         copy_in(session, "allocations", _PROMISE_TYPES, kept)
     if book.freed:
         freed = arrays("f", _FREED_TYPES, [(*key, quantity) for key, quantity in book.freed.items()])
-        dropped = session.execute(_DROP, freed)  # before the others shrink, or one halved would look used up
-        shrunk = session.execute(_SHRINK, freed)
-        if len(dropped.all()) + len(shrunk.all()) != len(book.freed):
-            raise LevelChangedUnderLockError
+        _end(session, _DROP, _SHRINK, freed, len(book.freed))
+    if book.waiting:
+        waiting = [(*key, *what) for key, what in book.waiting.items()]
+        session.execute(_WAIT, arrays("w", _WAITING_TYPES, waiting))
+    if book.served:
+        served = arrays("s", _SERVED_TYPES, [(*key, quantity) for key, quantity in book.served.items()])
+        _end(session, _WAIT_NO_MORE, _WAIT_LESS, served, len(book.served))
 
 
-def promises(session: Session, owner_ids: Collection[UUID]) -> Sequence[AnyRow]:
-    """Lock the open promises of orders and read them, line by line; what somebody else has just ended is left out."""
-    query = select(
-        Allocation.owner_id, Allocation.line_no, Allocation.location_id, Allocation.item_id, Allocation.quantity
+def _end(session: Session, drop: TextClause, shrink: TextClause, ended: dict[str, Any], expected: int) -> None:
+    """Drop what is used up before the rest shrinks, or one that is halved would look used up."""
+    dropped = session.execute(drop, ended)
+    shrunk = session.execute(shrink, ended)
+    if len(dropped.all()) + len(shrunk.all()) != expected:
+        raise LevelChangedUnderLockError
+
+
+_HELD = select(
+    Allocation.owner_id, Allocation.line_no, Allocation.location_id, Allocation.item_id, Allocation.quantity
+).order_by(Allocation.owner_id, Allocation.line_no, Allocation.location_id)
+
+
+def promises(session: Session, owner_ids: Collection[UUID], *, locked: bool = True) -> Sequence[AnyRow]:
+    """Read the open promises of owners, line by line; locked, nobody else ends them before this transaction does."""
+    query = _HELD.where(Allocation.owner_id == any_(_uuids(owner_ids)))
+    return session.execute(query.with_for_update() if locked else query).all()
+
+
+def expired(session: Session, item_ids: Collection[UUID]) -> Sequence[AnyRow]:
+    """Lock and read what is kept of items for holds whose time is over."""
+    query = _HELD.add_columns(Allocation.expires_at).where(
+        Allocation.item_id == any_(_uuids(item_ids)), Allocation.expires_at <= func.clock_timestamp()
     )
-    query = query.where(Allocation.owner_id == any_(_uuids(owner_ids)))
-    query = query.order_by(Allocation.owner_id, Allocation.line_no, Allocation.location_id)
     return session.execute(query.with_for_update()).all()
+
+
+def hand_over(session: Session, from_owner: UUID, to_owner: UUID) -> None:
+    """Make what an owner holds another's, for good."""
+    change = update(Allocation).where(Allocation.owner_id == from_owner)
+    session.execute(change.values(owner_id=to_owner, expires_at=None), execution_options=_BY_SQL)
+
+
+def extend(session: Session, owner_id: UUID, expires_at: datetime) -> None:
+    """Keep what an owner holds until another moment."""
+    change = update(Allocation).where(Allocation.owner_id == owner_id)
+    session.execute(change.values(expires_at=expires_at), execution_options=_BY_SQL)
+
+
+_AWAITED = select(Backorder.owner_id, Backorder.line_no, Backorder.item_id, Backorder.location_id, Backorder.quantity)
+
+
+def waiting_for(session: Session, item_ids: Collection[UUID]) -> Sequence[AnyRow]:
+    """Lock and read what waits for units of items, in the order in which it is served."""
+    query = _AWAITED.where(Backorder.item_id == any_(_uuids(item_ids)))
+    query = query.order_by(Backorder.item_id, Backorder.waiting_since, Backorder.owner_id, Backorder.line_no)
+    return session.execute(query.with_for_update()).all()
+
+
+def waiting_of(session: Session, owner_ids: Collection[UUID]) -> Sequence[AnyRow]:
+    """Lock and read what owners wait for."""
+    query = _AWAITED.where(Backorder.owner_id == any_(_uuids(owner_ids)))
+    return session.execute(query.order_by(Backorder.owner_id, Backorder.line_no).with_for_update()).all()
+
+
+def awaited_and_available(session: Session, *, at_most: int) -> Sequence[UUID]:
+    """Name items that somebody waits for and that are available where orders are served from."""
+    query = (
+        select(Backorder.item_id)
+        .distinct()
+        .join(StockLevel, StockLevel.item_id == Backorder.item_id)
+        .join(_PLACES, _PLACES.c.id == StockLevel.location_id)
+        .where(_PLACES.c.kind.in_(SELLING), StockLevel.on_hand > StockLevel.reserved)
+        .where((Backorder.location_id == StockLevel.location_id) | Backorder.location_id.is_(None))
+    )
+    return session.scalars(query.limit(at_most)).all()
+
+
+def selling_among(session: Session, location_ids: Collection[UUID]) -> list[UUID]:
+    """Choose the locations that orders are served from, in the order in which they serve."""
+    query = select(_PLACES.c.id).where(_PLACES.c.id == any_(_uuids(location_ids)), _PLACES.c.kind.in_(SELLING))
+    return list(session.scalars(query.order_by(_PLACES.c.priority, _PLACES.c.code)))
 
 
 def _balances(rows: Iterable[AnyRow]) -> dict[LevelKey, Balance]:

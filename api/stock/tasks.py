@@ -1,4 +1,4 @@
-"""Telling people, in the background, that stock runs low."""
+"""What happens to stock in the background."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import current_app
 
+from api.core.caller import Caller
 from api.jobs.app import background, periodic
 from api.stock import service
 
@@ -23,3 +24,9 @@ def tell_low_stock(session: Session, *, levels: list[dict[str, Any]]) -> None:
 def close_days(session: Session) -> None:
     """Keep the sums that valuations of the past begin with."""
     service.close_days(session)
+
+
+@periodic("*/5 * * * *")
+def serve_backorders(session: Session) -> None:
+    """Serve those who wait and were missed when something came."""
+    service.serve_backorders(session, by=Caller.system())

@@ -30,7 +30,7 @@ from sqlalchemy import (
 
 from api.core.money import UNIT_PRICE_PLACES
 from api.core.paging import Listing
-from api.stock.models import StockLevel, StockMovement
+from api.stock.models import Allocation, StockLevel, StockMovement
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,6 +50,7 @@ _PLACES = table("locations", column("id", Uuid), column("code", String), column(
 
 _LEVELS, _LEDGER = StockLevel.metadata.tables["stock_levels"], StockMovement.metadata.tables["stock_movements"]
 _LINE = _LEDGER.alias("line")
+_KEPT = Allocation.metadata.tables["allocations"]
 _QUANTITY = case((_LEDGER.c.on_hand_change != 0, _LEDGER.c.on_hand_change), else_=_LEDGER.c.reserved_change).label(
     "quantity"
 )
@@ -114,6 +115,7 @@ def movements(
 
 def availability(session: Session, item_id: UUID) -> Sequence[AnyRow]:
     """Read an item's levels with the facts of their locations, by code."""
+    reserved = _LEVELS.c.reserved - _over(func.clock_timestamp())
     query = (
         select(
             _LEVELS.c.location_id,
@@ -121,8 +123,8 @@ def availability(session: Session, item_id: UUID) -> Sequence[AnyRow]:
             _PLACES.c.name.label("location_name"),
             _PLACES.c.kind.label("location_kind"),
             _LEVELS.c.on_hand,
-            _LEVELS.c.reserved,
-            (_LEVELS.c.on_hand - _LEVELS.c.reserved).label("available"),
+            reserved.label("reserved"),
+            (_LEVELS.c.on_hand - reserved).label("available"),
         )
         .join(_PLACES, _PLACES.c.id == _LEVELS.c.location_id)
         .where(_LEVELS.c.item_id == item_id)
@@ -260,20 +262,31 @@ def _levels(as_of: datetime | None) -> Select[Any]:
     """Read levels, now or as they were; one that was not yet there is shown empty."""
     if as_of is None:
         level = _LEVELS.c
-        return _shown(level.on_hand, level.reserved, level.value, level.version, level.moved_at).add_columns(
+        reserved = level.reserved - _over(func.clock_timestamp())
+        return _shown(level.on_hand, reserved, level.value, level.version, level.moved_at).add_columns(
             level.reorder_point, level.is_low
         )
     last = _last(as_of)
     late = _late(as_of, last)
     query = _shown(
         func.coalesce(last.c.on_hand, 0) + late.c.on_hand,
-        func.coalesce(last.c.reserved, 0) + late.c.reserved,
+        func.coalesce(last.c.reserved, 0) + late.c.reserved - _over(as_of),
         func.coalesce(last.c.value, 0) + late.c.value,
         func.coalesce(last.c.sequence, 0) + late.c.lines,
         func.greatest(last.c.occurred_at, late.c.occurred_at),
     )
     unknown = null().cast(Integer).label("reorder_point"), null().cast(Boolean).label("is_low")
     return query.add_columns(*unknown).outerjoin(last, true()).join(late, true())
+
+
+def _over(moment: datetime | ColumnElement[datetime]) -> ColumnElement[int]:
+    """Add up what a level keeps for holds that were over at a moment; their release may not have been written yet."""
+    return (
+        select(func.coalesce(func.sum(_KEPT.c.quantity), 0).cast(Integer))
+        .where(_KEPT.c.item_id == _LEVELS.c.item_id, _KEPT.c.location_id == _LEVELS.c.location_id)
+        .where(_KEPT.c.expires_at <= moment)
+        .scalar_subquery()
+    )
 
 
 def _shown(on_hand: Any, reserved: Any, value: Any, version: Any, moved_at: Any) -> Select[Any]:  # noqa: ANN401  # columns or expressions

@@ -120,6 +120,11 @@ def get(session: Session, user_id: UUID) -> User:
     return user
 
 
+def exists(session: Session, user_id: UUID) -> bool:
+    """Tell whether there is such an account."""
+    return UserRepository(session).get(user_id) is not None
+
+
 def profile(session: Session, *, by: Caller) -> Profile:
     """Tell callers who they are and what they may do."""
     user = get(session, by.own_id)

@@ -32,8 +32,9 @@ KINDS = "kind IN ('receipt', 'adjustment', 'transfer', 'count', 'shipment', 'ret
 OLD_STATUSES = "status IN ('placed', 'cancelled')"
 STATUSES = "status IN ('placed', 'on_hold', 'partially_shipped', 'shipped', 'delivered', 'returned', 'cancelled')"
 PARTS_WITHIN_QUANTITY = (
-    "least(cancelled_quantity, shipped_quantity, returned_quantity) >= 0"
-    " AND cancelled_quantity + shipped_quantity <= quantity AND returned_quantity <= shipped_quantity"
+    "least(cancelled_quantity, shipped_quantity, delivered_quantity, returned_quantity) >= 0"
+    " AND cancelled_quantity + shipped_quantity <= quantity"
+    " AND greatest(delivered_quantity, returned_quantity) <= shipped_quantity"
 )
 TOTALS = ("subtotal", "discount_total", "tax_total", "cancelled_total", "refund_total", "paid_total")
 
@@ -159,7 +160,7 @@ def _describe_orders() -> None:
         postgresql_where="reservation_id IS NOT NULL",
     )
 
-    for name in ("shipped_quantity", "returned_quantity"):
+    for name in ("shipped_quantity", "delivered_quantity", "returned_quantity"):
         op.add_column("order_lines", sa.Column(name, sa.Integer(), server_default="0", nullable=False))
     op.add_column("order_lines", sa.Column("promised_on", sa.Date(), nullable=True))
     op.drop_constraint("ck_order_lines_cancelled_within_quantity", "order_lines")
@@ -362,7 +363,7 @@ def downgrade() -> None:
     op.drop_column("allocations", "expires_at")
 
     op.drop_constraint("ck_order_lines_parts_within_quantity", "order_lines")
-    for name in ("promised_on", "returned_quantity", "shipped_quantity"):
+    for name in ("promised_on", "returned_quantity", "delivered_quantity", "shipped_quantity"):
         op.drop_column("order_lines", name)
     op.create_check_constraint(
         op.f("ck_order_lines_cancelled_within_quantity"), "order_lines", "cancelled_quantity BETWEEN 0 AND quantity"

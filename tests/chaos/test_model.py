@@ -34,7 +34,7 @@ from api.stock.errors import InsufficientStock, InsufficientStockThen
 from api.transfers import service as transfers
 from api.transfers.errors import ExceedsInTransit
 from api.transfers.errors import InvalidTransition as TransferEnded
-from tests.factories import Factory
+from tests.factories import GBP, Factory
 from tests.stock.reading import differences, level, sums
 
 if TYPE_CHECKING:
@@ -130,14 +130,14 @@ class Warehouse(RuleBasedStateMachine):
     @rule(target=cancelled, order_id=consumes(placed))
     def cancel(self, order_id: UUID) -> UUID:
         with self.work() as make:
-            orders.cancel(make.session, order_id, by=make.by)
+            orders.cancel(make.session, order_id, currency=GBP, by=make.by)
         self.reserved.subtract(self.held.pop(order_id))
         return order_id
 
     @rule(order_id=cancelled)
     def cancel_again(self, order_id: UUID) -> None:
         with self.work() as make, expecting(InvalidTransition):
-            orders.cancel(make.session, order_id, by=make.by)
+            orders.cancel(make.session, order_id, currency=GBP, by=make.by)
 
     @rule(item=items, place=places, quantity=amounts, sign=st.sampled_from([1, -1]), day=st.integers(0, 9))
     def adjust_in_the_past(self, item: int, place: int, quantity: int, sign: int, day: int) -> None:

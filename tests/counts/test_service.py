@@ -286,7 +286,7 @@ class TestPosting:
 
         (problem,) = refused.value.problems
         assert (problem.code, problem.field) == ("insufficient_stock", None)
-        assert problem.facts == {"item_id": str(item.id), "requested": 2, "available": 1}
+        assert problem.facts == {"item_id": str(item.id), "sku": item.sku, "requested": 2, "available": 1}
         assert item.sku in problem.message
         assert level(session, other, place) == Level(5, 0)
         assert counts.get(session, count.id).status == "open"

@@ -14,6 +14,7 @@ from api.jobs import app as jobs
 from api.orders import service as orders
 from api.stock import service as stock
 from tests.accounts.mailbox import Mailbox
+from tests.factories import GBP
 from tests.live import at_once, committed
 from tests.stock.reading import differences
 
@@ -57,7 +58,7 @@ class TestALevel:
         make.order((item, 1))
         take(session, item, place, -1)
         assert kinds(session) == ["stock.low"]
-        orders.cancel(session, order.id, by=make.by)
+        orders.cancel(session, order.id, currency=GBP, by=make.by)
         take(session, item, place, 3)
         assert kinds(session) == ["stock.low", "stock.replenished"]
         make.order((item, 6))

@@ -162,7 +162,7 @@ class TestDatingBack:
         moved(session, item, place, -2, MAY + 5 * DAY)
 
         (problem,) = refusal.value.problems
-        assert problem.facts == {"item_id": str(item.id), "requested": 3, "available": 2}
+        assert problem.facts == {"item_id": str(item.id), "sku": item.sku, "requested": 3, "available": 2}
         assert told(session, item.id, MAY + 15 * DAY) == (0, 0)
         assert differences(session) == []
 

@@ -26,6 +26,7 @@ from api.stock.errors import InsufficientStock, ItemNotStocked, ItemUnknown, Rep
 from api.stock.models import RECEIPT
 from api.stock.repository import LevelChangedUnderLockError
 from api.stock.schemas import REASONS
+from tests.factories import GBP
 from tests.live import committed
 from tests.stock.reading import Level, differences, everything, ledger, level, many_items
 
@@ -122,7 +123,7 @@ class TestAdjusting:
         stock.adjust(session, location_id=place.id, lines=[line(item.id, -6)], reason="lost", by=make.by)
 
         (problem,) = refusal.value.problems
-        assert problem.facts == {"item_id": str(item.id), "requested": 7, "available": 6}
+        assert problem.facts == {"item_id": str(item.id), "sku": item.sku, "requested": 7, "available": 6}
         assert level(session, item, place) == Level(4, 4)
 
     def test_reports_every_shortage_and_changes_nothing(self, make: Factory, session: Session) -> None:
@@ -140,8 +141,8 @@ class TestAdjusting:
             )
 
         assert [(problem.field, problem.facts) for problem in refusal.value.problems] == [
-            ("lines.0.quantity", {"item_id": str(few.id), "requested": 3, "available": 2}),
-            ("lines.2.quantity", {"item_id": str(none.id), "requested": 2, "available": 1}),
+            ("lines.0.quantity", {"item_id": str(few.id), "sku": few.sku, "requested": 3, "available": 2}),
+            ("lines.2.quantity", {"item_id": str(none.id), "sku": none.sku, "requested": 2, "available": 1}),
         ]
         assert everything(session) == before
 
@@ -212,7 +213,7 @@ class TestPromising:
         with pytest.raises(InsufficientStock) as refusal:
             stock.reserve_all(session, promises, by=make.by)
 
-        assert refusal.value.problems[0].facts == {"item_id": str(item.id), "requested": 6, "available": 4}
+        assert refusal.value.problems[0].facts == {"item_id": str(item.id), "sku": None, "requested": 6, "available": 4}
         assert everything(session) == before
 
     def test_of_nothing_asks_the_database_nothing(self, make: Factory, session: Session) -> None:
@@ -318,7 +319,7 @@ def test_every_path_leaves_the_integrity_view_empty(make: Factory, session: Sess
     first, second = make.order((item, 3), (item, 4)), make.order((item, 5))
     stock.adjust(session, location_id=place.id, lines=[line(item.id, -2)], reason="lost", by=make.by)
 
-    orders.cancel(session, first.id, by=make.by)
+    orders.cancel(session, first.id, currency=GBP, by=make.by)
 
     assert level(session, item, place) == Level(28, 5)
     assert second.status == "placed"

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from api.core.caller import Caller
 from api.stock.booking import Balance, Book, LevelKey
-from api.stock.errors import InsufficientStock
-from api.stock.promising import Demand, Promise, divide, keep
+from api.stock.policies import POLICIES
+from api.stock.promising import Demand, Promise, keep, shortages
 
 ITEMS = [UUID(int=number) for number in range(1, 4)]
 PLACES = [UUID(int=number) for number in range(101, 105)]
@@ -40,8 +40,12 @@ def book(shelves: Shelves) -> Book:
 
 def shares(shelves: Shelves, wanted: dict[UUID, int]) -> Shares:
     """Divide, and name items and places by their numbers from 0."""
-    divided = divide(book(shelves), wanted, PLACES)
-    return {(ITEMS.index(key.item_id), PLACES.index(key.location_id)): share for key, share in divided.items()}
+    shelf = {
+        place: {item: dict(enumerate(row)).get(number, 0) for item, row in shelves.items()}
+        for number, place in enumerate(PLACES)
+    }
+    divided = POLICIES["single_location"](wanted, PLACES, shelf)
+    return {(ITEMS.index(item), PLACES.index(place)): share for (item, place), share in divided.items()}
 
 
 @pytest.mark.parametrize(
@@ -118,18 +122,37 @@ def test_an_order_is_booked_line_by_line_or_refused_whole(shelves: Shelves, line
     totals = {item: sum(quantity for of, quantity in lines if of == item) for item, _ in lines}
     short = {item for item, total in totals.items() if total > sum(shelves.get(item, [0]))}
 
+    found = shortages(ours, Promise(OWNER, demands), PLACES)
+
+    assert {shortage.item_id for shortage in found} == short
     if short:
-        with pytest.raises(InsufficientStock) as refusal:
-            keep(ours, Promise(OWNER, demands), PLACES)
-        assert {problem.facts["item_id"] for problem in refusal.value.problems} == {str(item) for item in short}
-        assert (ours.balances, ours.movements, ours.kept) == (before, [], {})
         return
 
     keep(ours, Promise(OWNER, demands), PLACES)
 
     for number, (item, quantity) in enumerate(lines, start=1):
-        kept = [(of, some) for key, (of, some) in ours.kept.items() if key.line_no == number]
-        assert {of for of, _ in kept} == {item}
-        assert sum(some for _, some in kept) == quantity
+        kept = [one for key, one in ours.kept.items() if key.line_no == number]
+        assert {one.item_id for one in kept} == {item}
+        assert sum(one.quantity for one in kept) == quantity
     for key, balance in ours.balances.items():
         assert 0 <= balance.reserved <= balance.on_hand == before[key].on_hand
+
+
+@given(some_shelves, st.lists(st.tuples(st.sampled_from(ITEMS), st.integers(1, 12)), min_size=1, max_size=6))
+def test_what_may_wait_is_kept_as_far_as_it_goes(shelves: Shelves, lines: list[tuple[UUID, int]]) -> None:
+    ours = book(shelves)
+    demands = [Demand(number, item, quantity, may_wait=True) for number, (item, quantity) in enumerate(lines, start=1)]
+    promise = Promise(OWNER, demands)
+
+    found = shortages(ours, promise, PLACES)
+    keep(ours, promise, PLACES)
+
+    assert found == []
+    for number, (item, quantity) in enumerate(lines, start=1):
+        kept = sum(one.quantity for key, one in ours.kept.items() if key.line_no == number)
+        waiting = [one for key, one in ours.waiting.items() if key.line_no == number]
+        assert all(one.item_id == item for one in waiting)
+        assert kept + sum(one.quantity for one in waiting) == quantity
+    for item, total in promise.totals().items():
+        kept = sum(one.quantity for one in ours.kept.values() if one.item_id == item)
+        assert kept == min(total, sum(shelves.get(item, [0])))

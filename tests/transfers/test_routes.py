@@ -96,7 +96,7 @@ class TestSending:
         assert (small.status_code, large.status_code, done.status_code) == (201, 201, 200)
         assert [line["line_no"] for line in large.get_json()["lines"]] == list(range(1, 1000))
         assert len(many) <= len(few) + 1
-        assert len(receiving) <= 15
+        assert len(receiving) <= 16
 
     @pytest.mark.parametrize(
         ("change", "status", "code", "field"),

@@ -117,8 +117,8 @@ class TestATransferAtOnce:
             make.transfer((item, 3), (other, 2), source=source, target=target, in_transit=False)
 
         assert [(problem.field, problem.facts) for problem in refused.value.problems] == [
-            ("lines.0.quantity", {"item_id": str(item.id), "requested": 3, "available": 2}),
-            ("lines.1.quantity", {"item_id": str(other.id), "requested": 2, "available": 1}),
+            ("lines.0.quantity", {"item_id": str(item.id), "sku": item.sku, "requested": 3, "available": 2}),
+            ("lines.1.quantity", {"item_id": str(other.id), "sku": other.sku, "requested": 2, "available": 1}),
         ]
         assert level(session, item, target) == Level(0, 0)
 
