@@ -37,6 +37,8 @@ from api.mail import tasks as mail_tasks
 from api.oidc import tokens as provider_tokens
 from api.orders.routes import blp as orders
 from api.orders.service import Currency
+from api.reservations import tasks as reservation_tasks
+from api.reservations.routes import blp as reservations
 from api.rest import docs, limits, problems, requests
 from api.rest.cli import spec
 from api.rest.smorest import Api
@@ -68,6 +70,7 @@ RESOURCES: tuple[Blueprint, ...] = (
     stock,
     transfers,
     counts,
+    reservations,
     orders,
     audit,
 )
@@ -85,7 +88,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 """Names a health check on the same machine uses."""
 
 REDIS_TIMEOUTS = {"socket_connect_timeout": 0.15, "socket_timeout": 0.15}
-TASKS = (housekeeping, mail_tasks, account_tasks, stock_tasks)
+TASKS = (housekeeping, mail_tasks, account_tasks, stock_tasks, reservation_tasks)
 """Modules whose import declares background tasks."""
 
 COMMANDS = (worker, keys, sessions, api_key_commands, demo, item_commands, spec, stock_commands, user_commands)

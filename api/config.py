@@ -196,6 +196,10 @@ class Settings(BaseSettings):
         description="How the locations are chosen that serve an order: the first that has everything, as few parcels "
         "as possible, or strictly by priority.",
     )
+    reservation_units_per_customer: int = Field(
+        1000, ge=0, description="Units that one customer may keep in reservations at once."
+    )
+    reservations_per_customer: int = Field(20, ge=0, description="Reservations one customer may have at once.")
     idempotency_key_required: bool = Field(default=False, description="Refuse writes without an Idempotency-Key.")
     login_limit: Annotated[str, AfterValidator(_readable_limit)] = Field(
         "10 per minute", description="Logins, sign-ups, resets and the like, each, that one network may try."

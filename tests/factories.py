@@ -14,6 +14,7 @@ from api.counts import service as counts
 from api.items import service as items
 from api.locations import service as locations
 from api.orders import service as orders
+from api.reservations import service as reservations
 from api.stock import service as stock
 from api.transfers import service as transfers
 from api.users import service as users
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from api.core.orm import AnyRow
     from api.items.models import Item
     from api.locations.models import Location
+    from api.reservations.models import Reservation
     from api.transfers.models import Transfer
     from api.users.models import User
 
@@ -86,6 +88,13 @@ class Factory:
         wanted = [orders.LineRequest(item_id=item.id, quantity=quantity) for item, quantity in lines]
         request = orders.OrderRequest(lines=wanted, **facts)
         return orders.place(self.session, request, currency=GBP, by=by or self.by)
+
+    def reservation(self, *lines: tuple[Item, int], by: Caller | None = None, **facts: Any) -> Reservation:
+        """Keep stock for a while, for a quarter of an hour unless `ttl_seconds` says otherwise."""
+        wanted = [stock.Line(item_id=item.id, quantity=quantity) for item, quantity in lines]
+        terms = reservations.Terms(units=1000, reservations=20)
+        values: dict[str, Any] = {"ttl_seconds": 900, "terms": terms} | facts
+        return reservations.create(self.session, lines=wanted, by=by or self.by, **values)
 
     def transfer(self, *lines: tuple[Item, int], source: Location, target: Location, **facts: Any) -> Transfer:
         """Send units on their way, from where they lie; `in_transit=False` lets them arrive at once."""

@@ -17,7 +17,7 @@ class Reservation(Identified, Versioned, Timestamped, Base):
     """Stock that is kept for somebody until `expires_at`, unless it is released or becomes an order before.
 
     `status` is what was written. One whose time is over by the database's clock has lapsed, whether or not that has
-    been written yet: readers take `status_now`.
+    been written yet: readers take what ends in `_now`, which is the same before and after.
     """
 
     __tablename__ = "reservations"
@@ -41,6 +41,26 @@ class Reservation(Identified, Versioned, Timestamped, Base):
     lines: Mapped[list[ReservationLine]] = relationship(lazy="raise", order_by="ReservationLine.line_no")
 
     status_now: Mapped[str | None] = query_expression()
+
+    @property
+    def has_lapsed_unwritten(self) -> bool:
+        """Tell whether its time was over when it was read, and nobody has written that down."""
+        return self.status == HELD and self.status_now == LAPSED
+
+    @property
+    def ended_now(self) -> datetime | None:
+        """Tell when it ended."""
+        return self.expires_at if self.has_lapsed_unwritten else self.ended_at
+
+    @property
+    def updated_now(self) -> datetime:
+        """Tell when it last changed; to lapse is a change."""
+        return self.expires_at if self.has_lapsed_unwritten else self.updated_at
+
+    @property
+    def version_now(self) -> int:
+        """Count its changes, so that a copy from before it lapsed is not taken for a current one."""
+        return self.version + self.has_lapsed_unwritten
 
 
 class ReservationLine(Base):
