@@ -37,14 +37,17 @@ from api.mail import tasks as mail_tasks
 from api.oidc import tokens as provider_tokens
 from api.orders.routes import blp as orders
 from api.orders.service import Currency
+from api.payments.routes import blp as payments
 from api.reservations import tasks as reservation_tasks
 from api.reservations.routes import blp as reservations
 from api.rest import docs, limits, problems, requests
 from api.rest.cli import spec
 from api.rest.smorest import Api
 from api.rest.strict_json import StrictJSONProvider
+from api.returns.routes import blp as returns
 from api.second_factor.cli import second_factor_off
 from api.second_factor.routes import blp as second_factor
+from api.shipments.routes import blp as shipments
 from api.stock import tasks as stock_tasks
 from api.stock.cli import stock as stock_commands
 from api.stock.routes import availability_blp as availability
@@ -72,6 +75,9 @@ RESOURCES: tuple[Blueprint, ...] = (
     counts,
     reservations,
     orders,
+    shipments,
+    returns,
+    payments,
     audit,
 )
 EXPOSED_HEADERS = [

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from api.core import ids
 from api.core.errors import Problem
 from api.core.outcomes import Outcome, refusal
-from api.items.models import DENY
 from api.items.errors import BarcodeTaken, SkuRepeated, UnitFixed, VersionStale
+from api.items.models import DENY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

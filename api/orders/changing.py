@@ -82,10 +82,13 @@ def chosen(
     lines: Sequence[LineChoice] | None,
     available: Callable[[OrderLine], int],
     error: Callable[[Sequence[Excess]], Conflict] = ExceedsOutstanding.of,
+    *,
+    first: int = 0,
 ) -> dict[int, int]:
     """Turn the lines of a request into units of the order's lines; without lines, everything that is available.
 
-    An item that is on several lines of the order is taken from them in their order.
+    An item that is on several lines of the order is taken from them in their order. `first` is the place of the first
+    line in the request.
 
     Raises:
         LineUnknown: naming every line that the order does not have.
@@ -97,7 +100,7 @@ def chosen(
         return {line_no: quantity for line_no, quantity in left.items() if quantity}
     units: dict[int, int] = {}
     unknown, excesses = [], []
-    for number, line in enumerate(lines):
+    for number, line in enumerate(lines, start=first):
         meant = [one.line_no for one in order.lines if _is_meant(one, line)]
         if not meant:
             name = next(name for name in ("line_no", "item_id", "sku") if name in line)

@@ -56,7 +56,7 @@ class PriceNotAllowed(Forbidden):
 class FieldNotAllowed(Forbidden):
     """The caller may not decide that."""
 
-    code = "field_not_allowed"
+    code = "field_needs_permission"
     message = "Leave {name} out; it takes the permission {scope}."
 
 

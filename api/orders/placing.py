@@ -71,7 +71,9 @@ class OrderRequest(TypedDict, total=False):
     hold_reason: str
 
 
-def place(session: Session, request: OrderRequest, *, currency: Currency, policy: str = stock.DEFAULT_POLICY, by: Caller) -> Placed:
+def place(
+    session: Session, request: OrderRequest, *, currency: Currency, policy: str = stock.DEFAULT_POLICY, by: Caller
+) -> Placed:
     """Place an order and reserve its stock, all or nothing.
 
     Raises:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from api.events import service as events
 from api.orders import changing, drafts, errors, placing, repository, states
 from api.orders.errors import OrderNotFound
+from api.orders.models import Order, OrderLine
 from api.orders.repository import OrderRepository
 from api.stock import service as stock
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from api.core.caller import Caller
     from api.core.paging import Listing
     from api.orders.drafts import Currency, Placed
+
+__all__ = ["Order", "OrderLine"]
 
 Line = drafts.Line
 Placed = drafts.Placed

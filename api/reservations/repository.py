@@ -78,8 +78,9 @@ class ReservationRepository(Repository[Reservation]):
 
     def over(self, *, at_most: int) -> Sequence[AnyRow]:
         """Lock reservations whose time is over and that still count as held, except those somebody works on."""
-        was_over = Reservation.expires_at <= func.now()  # when this transaction began; an index can be asked for that
-        query = select(Reservation.id, Reservation.expires_at).where(Reservation.status == HELD, was_over)
+        clock = select(func.clock_timestamp()).scalar_subquery()  # read once, or no index could be asked
+        query = select(Reservation.id, Reservation.expires_at)
+        query = query.where(Reservation.status == HELD, Reservation.expires_at <= clock)
         query = query.order_by(Reservation.expires_at, Reservation.id).limit(at_most)
         return self.session.execute(query.with_for_update(skip_locked=True)).all()
 

@@ -27,6 +27,7 @@ send = posting.send
 bring = posting.bring
 take_back = posting.take_back
 resolve = posting.resolve
+past = posting.past
 InsufficientStock = errors.InsufficientStock
 NotAllocated = errors.NotAllocated
 

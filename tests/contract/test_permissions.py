@@ -16,6 +16,8 @@ import pytest
 from api.auth import service as auth
 from api.core.scopes import LADDER
 from api.core.vault import Vault
+from api.returns import service as returns
+from api.shipments import service as shipments
 from tests.conftest import PROJECT
 from tests.factories import LIFETIMES
 from tests.rest.envelope import assert_problem
@@ -108,6 +110,32 @@ LOWEST_ROLE = {
     "POST /api/v1/orders": "customer",
     "GET /api/v1/orders/{order_id}": "customer",
     "POST /api/v1/orders/{order_id}/cancel": "customer",
+    "POST /api/v1/orders/bulk": "customer",
+    "PATCH /api/v1/orders/{order_id}": "customer",
+    "POST /api/v1/orders/{order_id}/hold": "clerk",
+    "POST /api/v1/orders/{order_id}/resume": "clerk",
+    "GET /api/v1/orders/{order_id}/timeline": "customer",
+    "GET /api/v1/orders/{order_id}/pick-list": "clerk",
+    "GET /api/v1/orders/{order_id}/shipments": "customer",
+    "POST /api/v1/orders/{order_id}/shipments": "clerk",
+    "GET /api/v1/orders/{order_id}/shipments/{shipment_id}": "customer",
+    "PATCH /api/v1/orders/{order_id}/shipments/{shipment_id}": "clerk",
+    "POST /api/v1/orders/{order_id}/shipments/{shipment_id}/deliver": "clerk",
+    "GET /api/v1/orders/{order_id}/shipments/{shipment_id}/packing-slip": "customer",
+    "GET /api/v1/orders/{order_id}/returns": "customer",
+    "POST /api/v1/orders/{order_id}/returns": "customer",
+    "GET /api/v1/orders/{order_id}/returns/{return_id}": "customer",
+    "POST /api/v1/orders/{order_id}/returns/{return_id}/receive": "clerk",
+    "POST /api/v1/orders/{order_id}/returns/{return_id}/cancel": "customer",
+    "GET /api/v1/orders/{order_id}/payments": "customer",
+    "POST /api/v1/orders/{order_id}/payments": "clerk",
+    "GET /api/v1/shipments": "clerk",
+    "GET /api/v1/returns": "clerk",
+    "GET /api/v1/reservations": "customer",
+    "POST /api/v1/reservations": "customer",
+    "GET /api/v1/reservations/{reservation_id}": "customer",
+    "POST /api/v1/reservations/{reservation_id}/extend": "customer",
+    "POST /api/v1/reservations/{reservation_id}/release": "customer",
     "GET /api/v1/audit": "admin",
 }
 
@@ -118,6 +146,19 @@ SEES_OTHERS_FROM = {
     "POST /api/v1/api-keys/{key_id}/rotate": None,
     "GET /api/v1/orders/{order_id}": "clerk",
     "POST /api/v1/orders/{order_id}/cancel": "clerk",
+    "PATCH /api/v1/orders/{order_id}": "clerk",
+    "GET /api/v1/orders/{order_id}/timeline": "clerk",
+    "GET /api/v1/orders/{order_id}/shipments": "clerk",
+    "GET /api/v1/orders/{order_id}/shipments/{shipment_id}": "clerk",
+    "GET /api/v1/orders/{order_id}/shipments/{shipment_id}/packing-slip": "clerk",
+    "GET /api/v1/orders/{order_id}/returns": "clerk",
+    "POST /api/v1/orders/{order_id}/returns": "clerk",
+    "GET /api/v1/orders/{order_id}/returns/{return_id}": "clerk",
+    "POST /api/v1/orders/{order_id}/returns/{return_id}/cancel": "clerk",
+    "GET /api/v1/orders/{order_id}/payments": "clerk",
+    "GET /api/v1/reservations/{reservation_id}": "clerk",
+    "POST /api/v1/reservations/{reservation_id}/extend": "clerk",
+    "POST /api/v1/reservations/{reservation_id}/release": "clerk",
 }
 """Operations on one thing that belongs to somebody: the lowest role that may do it to a thing of others."""
 
@@ -125,8 +166,12 @@ LISTS_OF_OTHERS_FROM = {
     "GET /api/v1/auth/sessions": "admin",
     "GET /api/v1/api-keys": "admin",
     "GET /api/v1/orders": "clerk",
+    "GET /api/v1/reservations": "clerk",
 }
 """Lists of things that belong to somebody: the lowest role that sees those of others in them."""
+
+OWNER = {"/api/v1/orders": "customer_id", "/api/v1/reservations": "customer_id"}
+"""The query parameter by which a list is narrowed to one owner, where it is not `user_id`."""
 
 NOBODYS = {
     "GET /api/v1/users/{user_id}",
@@ -152,8 +197,22 @@ NOBODYS = {
     "GET /api/v1/stock/counts/{count_id}/lines",
     "POST /api/v1/stock/counts/{count_id}/post",
     "POST /api/v1/stock/counts/{count_id}/cancel",
+    "POST /api/v1/orders/{order_id}/hold",
+    "POST /api/v1/orders/{order_id}/resume",
+    "GET /api/v1/orders/{order_id}/pick-list",
+    "POST /api/v1/orders/{order_id}/shipments",
+    "PATCH /api/v1/orders/{order_id}/shipments/{shipment_id}",
+    "POST /api/v1/orders/{order_id}/shipments/{shipment_id}/deliver",
+    "POST /api/v1/orders/{order_id}/returns/{return_id}/receive",
+    "POST /api/v1/orders/{order_id}/payments",
 }
 """Operations on one thing that belongs to the installation: the role alone decides."""
+
+BODIES: dict[str, dict[str, Any]] = {
+    "PATCH /api/v1/orders/{order_id}": {"note": "Ring twice."},
+    "POST /api/v1/reservations/{reservation_id}/extend": {"ttl_seconds": 3600},
+}
+"""The smallest body that does something, where an empty one does not."""
 
 
 def operations() -> Iterator[str]:
@@ -224,13 +283,13 @@ def test_what_belongs_to_somebody_else_is_in_no_list(
     path = operation.removeprefix("GET ")
     member = next(each for each in SEES_OTHERS_FROM if each.split(" ")[1].startswith(f"{path}/{{"))
     my_thing, their_thing = things.of(member, mine), things.of(member, theirs)
-    query = f"?user_id={things.owner(theirs)}" if "orders" not in path else ""
+    query = f"?{OWNER.get(path, 'user_id')}={things.owner(theirs)}"
 
     plain = {row["id"] for row in client.get(path, headers=mine).get_json()["data"]}
     filtered = {row["id"] for row in client.get(path + query, headers=mine).get_json()["data"]}
 
-    assert my_thing in plain
-    assert (their_thing in plain | filtered) == may_touch_others(role, LISTS_OF_OTHERS_FROM[operation])
+    assert set(my_thing.values()) <= plain
+    assert (set(their_thing.values()) <= plain | filtered) == may_touch_others(role, LISTS_OF_OTHERS_FROM[operation])
 
 
 class Things:
@@ -239,11 +298,12 @@ class Things:
     def __init__(self, client: FlaskClient, make: Factory) -> None:
         self.client, self.make = client, make
 
-    def of(self, operation: str, headers: dict[str, str]) -> str:
-        """Make one of the kind an operation is about; tells its id."""
-        kind = re.findall(r"\{(\w+)_id\}", operation)[0]
-        found: str = getattr(self, f"_{kind}")(headers)
-        return found
+    def of(self, operation: str, headers: dict[str, str]) -> dict[str, str]:
+        """Make one of the kind an operation is about, and what it is part of; tells their ids."""
+        self.operation, self.found = operation, dict[str, str]()
+        for kind in re.findall(r"\{(\w+)_id\}", operation):
+            self.found[kind] = getattr(self, f"_{kind}")(headers)
+        return self.found
 
     def owner(self, headers: dict[str, str]) -> str:
         """Tell whose headers these are."""
@@ -264,14 +324,29 @@ class Things:
     def _order(self, headers: dict[str, str]) -> str:
         item = self.make.item(stock=5)
         body = {"lines": [{"item_id": str(item.id), "quantity": 1}]}
-        return str(self.client.post("/api/v1/orders", json=body, headers=headers).get_json()["id"])
+        order_id = str(self.client.post("/api/v1/orders", json=body, headers=headers).get_json()["id"])
+        if "/returns" in self.operation:
+            shipments.ship(self.make.session, UUID(order_id), by=self.make.by)
+        return order_id
+
+    def _shipment(self, _: dict[str, str]) -> str:
+        return str(shipments.ship(self.make.session, UUID(self.found["order"]), by=self.make.by).id)
+
+    def _return(self, _: dict[str, str]) -> str:
+        return str(returns.request(self.make.session, UUID(self.found["order"]), by=self.make.by).id)
+
+    def _reservation(self, headers: dict[str, str]) -> str:
+        body = {"lines": [{"item_id": str(self.make.item(stock=5).id), "quantity": 1}]}
+        return str(self.client.post("/api/v1/reservations", json=body, headers=headers).get_json()["id"])
 
 
-def send(client: FlaskClient, operation: str, headers: dict[str, str], thing: str | None = None) -> TestResponse:
+def send(
+    client: FlaskClient, operation: str, headers: dict[str, str], things: dict[str, str] | None = None
+) -> TestResponse:
     """Send a request that gets past the door if its sender may, however little sense it makes behind it."""
     method, path = operation.split(" ")
-    path = re.sub(r"\{\w+\}", thing or str(uuid4()), path)
-    body: dict[str, Any] | None = {} if method in {"POST", "PATCH"} else None
+    path = re.sub(r"\{(\w+)_id\}", lambda match: (things or {}).get(match[1], str(uuid4())), path)
+    body = BODIES.get(operation, {}) if method in {"POST", "PATCH"} else None
     return client.open(path, method=method, headers=headers | {"If-Match": '"1"'}, json=body)
 
 
