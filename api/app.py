@@ -39,6 +39,7 @@ from api.orders.routes import blp as orders
 from api.orders.service import Currency
 from api.payments.routes import blp as payments
 from api.reservations import tasks as reservation_tasks
+from api.reservations.cli import reservations as reservation_commands
 from api.reservations.routes import blp as reservations
 from api.rest import docs, limits, problems, requests
 from api.rest.cli import spec
@@ -97,7 +98,18 @@ REDIS_TIMEOUTS = {"socket_connect_timeout": 0.15, "socket_timeout": 0.15}
 TASKS = (housekeeping, mail_tasks, account_tasks, stock_tasks, reservation_tasks)
 """Modules whose import declares background tasks."""
 
-COMMANDS = (worker, keys, sessions, api_key_commands, demo, item_commands, spec, stock_commands, user_commands)
+COMMANDS = (
+    worker,
+    keys,
+    sessions,
+    api_key_commands,
+    demo,
+    item_commands,
+    reservation_commands,
+    spec,
+    stock_commands,
+    user_commands,
+)
 
 
 def create_app(settings: Settings | None = None) -> Flask:
