@@ -226,7 +226,7 @@ def _keep(session: Session, book: Book, promise: Promise, places: Sequence[UUID]
 
 
 def _written(session: Session, book: Book, promises: Collection[Promise]) -> dict[UUID, Backordered]:
-    if book.movements or book.waiting:
+    if book.movements or book.waiting or book.served:
         bookkeeping.write(session, book)
     waiting: dict[UUID, dict[int, int]] = {promise.owner_id: {} for promise in promises}
     for key, backorder in book.waiting.items():
