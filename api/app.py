@@ -35,6 +35,7 @@ from api.jobs.cli import worker
 from api.locations.routes import blp as locations
 from api.mail import tasks as mail_tasks
 from api.oidc import tokens as provider_tokens
+from api.orders.cli import orders as order_commands
 from api.orders.routes import blp as orders
 from api.orders.service import Currency
 from api.payments.routes import blp as payments
@@ -48,6 +49,7 @@ from api.rest.strict_json import StrictJSONProvider
 from api.returns.routes import blp as returns
 from api.second_factor.cli import second_factor_off
 from api.second_factor.routes import blp as second_factor
+from api.shipments.cli import ship
 from api.shipments.routes import blp as shipments
 from api.stock import tasks as stock_tasks
 from api.stock.cli import stock as stock_commands
@@ -105,6 +107,7 @@ COMMANDS = (
     api_key_commands,
     demo,
     item_commands,
+    order_commands,
     reservation_commands,
     spec,
     stock_commands,
@@ -173,6 +176,7 @@ def register_commands(app: Flask) -> None:
         user_commands.add_command(command)
     for command in (transfer, transfer_commands, count):
         stock_commands.add_command(command)
+    order_commands.add_command(ship)
 
 
 def flask_config(settings: Settings) -> dict[str, Any]:

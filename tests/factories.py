@@ -14,7 +14,10 @@ from api.counts import service as counts
 from api.items import service as items
 from api.locations import service as locations
 from api.orders import service as orders
+from api.payments import service as payments
 from api.reservations import service as reservations
+from api.returns import service as returns
+from api.shipments import service as shipments
 from api.stock import service as stock
 from api.transfers import service as transfers
 from api.users import service as users
@@ -25,7 +28,10 @@ if TYPE_CHECKING:
     from api.core.orm import AnyRow
     from api.items.models import Item
     from api.locations.models import Location
+    from api.payments.models import Payment
     from api.reservations.models import Reservation
+    from api.returns.models import Return
+    from api.shipments.models import Shipment
     from api.transfers.models import Transfer
     from api.users.models import User
 
@@ -96,6 +102,19 @@ class Factory:
         values: dict[str, Any] = {"ttl_seconds": 900, "terms": terms} | facts
         return reservations.create(self.session, lines=wanted, by=by or self.by, **values)
 
+    def shipment(self, order: orders.Placed | orders.Order, *lines: tuple[Item, int], **facts: Any) -> Shipment:
+        """Ship what lies ready of an order, or so many of each."""
+        return shipments.ship(self.session, order.id, lines=_chosen(lines), by=self.by, **facts)
+
+    def return_(self, order: orders.Placed | orders.Order, *lines: tuple[Item, int], **facts: Any) -> Return:
+        """Ask for everything that was shipped of an order to come back, or for so many of each."""
+        return returns.request(self.session, order.id, lines=_chosen(lines), by=self.by, **facts)
+
+    def payment(self, order: orders.Placed | orders.Order, amount: str, **facts: Any) -> Payment:
+        """Record a payment in cash."""
+        values: dict[str, Any] = {"method": "cash"} | facts
+        return payments.record(self.session, order.id, amount=Decimal(amount), by=self.by, **values)[0]
+
     def transfer(self, *lines: tuple[Item, int], source: Location, target: Location, **facts: Any) -> Transfer:
         """Send units on their way, from where they lie; `in_transit=False` lets them arrive at once."""
         sent = [stock.Line(item_id=item.id, quantity=quantity) for item, quantity in lines]
@@ -110,3 +129,7 @@ class Factory:
         self.session.flush()
         self.session.expire(row)
         return row
+
+
+def _chosen(lines: tuple[tuple[Item, int], ...]) -> list[orders.LineChoice] | None:
+    return [orders.LineChoice(item_id=item.id, quantity=quantity) for item, quantity in lines] or None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from api.events import service as events
 from api.orders import changing, drafts, errors, placing, repository, states
@@ -15,7 +17,6 @@ from api.stock import service as stock
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
-    from uuid import UUID
 
     from sqlalchemy.orm import Session
 
@@ -71,14 +72,18 @@ def listing(session: Session, *, by: Caller, customer_id: UUID | None = None, **
     return OrderRepository(session).listing(**facts)
 
 
-def id_of(session: Session, number: int) -> UUID:
-    """Find the id of the order that has a number.
+def named(session: Session, name: str) -> UUID:
+    """Find the id of the order that people name by its number, as in SO-001001, or by its id.
 
     Raises:
-        OrderNotFound: none has.
+        OrderNotFound: there is none.
 
     """
-    found = OrderRepository(session).id_of(number)
+    match = re.fullmatch(r"SO-([0-9]{1,18})", name.strip().upper(), re.ASCII)
+    try:
+        found = OrderRepository(session).id_of(int(match[1])) if match else UUID(name)
+    except ValueError:
+        found = None
     if found is None:
         raise OrderNotFound
     return found

@@ -188,6 +188,10 @@ class ProblemSchema(ResponseSchema):
     message = Text(metadata={"description": "For people.", "examples": ["Only 3 are available."]})
     field = Text(allow_none=True, metadata={"description": "Where.", "examples": ["lines.0.quantity"]})
 
+    def _serialize(self, obj: Any, *, many: bool = False) -> Any:
+        """Write problems with all their facts; they come in the form in which they are answered."""
+        return [dict(problem) for problem in obj] if many else dict(obj)
+
 
 class ErrorBodySchema(ProblemSchema):
     """The first problem, all of them, and the id that finds the request in the log."""

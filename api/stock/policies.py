@@ -8,8 +8,7 @@ item come from where: shares above zero that add up to the totals. To add one, w
 
 from __future__ import annotations
 
-from itertools import combinations
-from math import comb
+from itertools import accumulate, chain, combinations, islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -33,15 +32,15 @@ MOST_COMBINATIONS = 2_000
 
 def single_location(totals: Totals, places: Sequence[UUID], shelf: Shelf) -> Shares:
     """Take everything from the first location that has it, else each item from as few as possible."""
-    for place in places:
-        there = shelf[place]
-        if all(there.get(item, 0) >= wanted for item, wanted in totals.items()):
-            return {(item, place): wanted for item, wanted in totals.items()}
+    if place := _first_with(totals, places, shelf):
+        return {(item, place): wanted for item, wanted in totals.items()}
     shares: Shares = {}
     for item, wanted in totals.items():
         whole = next((place for place in places if shelf[place].get(item, 0) >= wanted), None)
-        fullest_first = sorted(places, key=lambda place: -shelf[place].get(item, 0))
-        _fill(shares, item, wanted, [whole] if whole else fullest_first, shelf)
+        if whole:
+            shares[item, whole] = wanted
+        else:
+            _fill(shares, item, wanted, sorted(places, key=lambda place: -shelf[place].get(item, 0)), shelf)
     return shares
 
 
@@ -49,10 +48,15 @@ def fewest_parcels(totals: Totals, places: Sequence[UUID], shelf: Shelf) -> Shar
     """Take the order from as few locations as possible, and among those sets from the first in priority.
 
     Where there are too many sets to try them all, the location that has most of what is missing is added until nothing
-    is.
+    is, and those that turn out to be needless are left out.
     """
-    useful = [place for place in places if any(shelf[place].get(item) for item in totals)]
-    return by_priority(totals, _smallest_set(totals, useful, shelf) or _greedy_set(totals, useful, shelf), shelf)
+    if place := _first_with(totals, places, shelf):
+        return {(item, place): wanted for item, wanted in totals.items()}
+    chosen = _indispensable(totals, places, shelf)
+    missing = _missing(totals, chosen, shelf)
+    others = [place for place in places if place not in chosen and any(shelf[place].get(item) for item in missing)]
+    chosen |= _smallest_set(missing, others, shelf) or _greedy_set(missing, others, shelf)
+    return by_priority(totals, [place for place in places if place in chosen], shelf)
 
 
 def by_priority(totals: Totals, places: Sequence[UUID], shelf: Shelf) -> Shares:
@@ -70,34 +74,70 @@ POLICIES: dict[str, Policy] = {
 }
 
 
-def _fill(shares: Shares, item: UUID, wanted: int, places: Iterable[UUID], shelf: Shelf) -> None:
+def _first_with(totals: Totals, places: Sequence[UUID], shelf: Shelf) -> UUID | None:
     for place in places:
-        share = min(wanted, shelf[place].get(item, 0))
-        if share:
-            shares[item, place] = share
-            wanted -= share
-
-
-def _smallest_set(totals: Totals, places: Sequence[UUID], shelf: Shelf) -> Sequence[UUID] | None:
-    """Find the smallest set of locations that has everything, trying sets in the order of priority."""
-    left = MOST_COMBINATIONS
-    for size in range(1, len(places) + 1):
-        left -= comb(len(places), size)
-        if left < 0:
-            return None
-        for some in combinations(places, size):
-            if all(sum(shelf[place].get(item, 0) for place in some) >= wanted for item, wanted in totals.items()):
-                return some
+        there = shelf[place]
+        if all(there.get(item, 0) >= wanted for item, wanted in totals.items()):
+            return place
     return None
 
 
-def _greedy_set(totals: Totals, places: Sequence[UUID], shelf: Shelf) -> list[UUID]:
-    missing, chosen = dict(totals), set(places[:0])
-    while any(missing.values()):
+def _fill(shares: Shares, item: UUID, wanted: int, places: Iterable[UUID], shelf: Shelf) -> None:
+    for place in places:
+        if share := min(wanted, shelf[place].get(item, 0)):
+            shares[item, place] = share
+            wanted -= share
+        if not wanted:
+            return
+
+
+def _indispensable(totals: Totals, places: Sequence[UUID], shelf: Shelf) -> set[UUID]:
+    """Find the locations without which the others have too little of something."""
+    spare = {item: sum(shelf[place].get(item, 0) for place in places) - wanted for item, wanted in totals.items()}
+    return {place for place in places if any(shelf[place].get(item, 0) > units for item, units in spare.items())}
+
+
+def _missing(totals: Totals, places: Iterable[UUID], shelf: Shelf) -> dict[UUID, int]:
+    """Tell what is still wanted of each item when these locations have given what they have."""
+    left = {item: wanted - sum(shelf[place].get(item, 0) for place in places) for item, wanted in totals.items()}
+    return {item: wanted for item, wanted in left.items() if wanted > 0}
+
+
+def _smallest_set(missing: Totals, places: Sequence[UUID], shelf: Shelf) -> set[UUID] | None:
+    """Find the smallest set of locations that has everything, trying sets in the order of priority.
+
+    No set is smaller than the one its most scattered item needs. The item that failed the last set is checked first.
+    """
+    rows = [(wanted, [shelf[place].get(item, 0) for place in places]) for item, wanted in missing.items()]
+    smallest = max((_fewest(wanted, row) for wanted, row in rows), default=0)
+    sizes = range(smallest, len(places) + 1)
+    candidates = chain.from_iterable(combinations(range(len(places)), size) for size in sizes)
+    for some in islice(candidates, MOST_COMBINATIONS):
+        lacking = next((at for at, (wanted, row) in enumerate(rows) if sum([row[n] for n in some]) < wanted), None)
+        if lacking is None:
+            return {places[n] for n in some}
+        rows.insert(0, rows.pop(lacking))
+    return None
+
+
+def _fewest(wanted: int, row: Iterable[int]) -> int:
+    """Count the locations that one item needs, the fullest first."""
+    reached = accumulate(sorted(row, reverse=True))
+    return next(count for count, units in enumerate(reached, start=1) if units >= wanted)
+
+
+def _greedy_set(totals: Totals, places: Sequence[UUID], shelf: Shelf) -> set[UUID]:
+    missing = dict(totals)
+    chosen: list[UUID] = []
+    while missing:
         best = max(
             (place for place in places if place not in chosen),
-            key=lambda place: sum(min(shelf[place].get(item, 0), wanted) for item, wanted in missing.items()),
+            key=lambda place: sum([min(shelf[place].get(item, 0), wanted) for item, wanted in missing.items()]),
         )
-        chosen.add(best)
-        missing = {item: max(wanted - shelf[best].get(item, 0), 0) for item, wanted in missing.items()}
-    return [place for place in places if place in chosen]
+        chosen.append(best)
+        missing = _missing(missing, [best], shelf)
+    needed = set(chosen)
+    for place in chosen:
+        if not _missing(totals, needed - {place}, shelf):
+            needed.remove(place)
+    return needed
