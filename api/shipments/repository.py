@@ -12,10 +12,11 @@ from api.core.paging import Listing
 from api.shipments.models import Shipment, ShipmentLine
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Sequence
     from datetime import datetime
     from uuid import UUID
 
+    from sqlalchemy import RowMapping
     from sqlalchemy.orm import Session
 
 _LINES = table("order_lines", column("order_id", Uuid), column("line_no"), column("sku"), column("name"))
@@ -70,6 +71,6 @@ class ShipmentRepository(Repository[Shipment]):
 _NAMES = text("SELECT id, code, name FROM locations WHERE id = ANY(:ids) ORDER BY priority, code")
 
 
-def places(session: Session, location_ids: Collection[UUID]) -> list[Mapping[str, Any]]:
+def places(session: Session, location_ids: Collection[UUID]) -> Sequence[RowMapping]:
     """Tell code and name of locations, in the order in which they serve orders."""
-    return list(session.execute(_NAMES, {"ids": list(location_ids)}).mappings())
+    return session.execute(_NAMES, {"ids": list(location_ids)}).mappings().all()

@@ -13,13 +13,14 @@ from api.shipments.repository import ShipmentRepository
 from api.stock import service as stock
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
     from uuid import UUID
 
     from sqlalchemy.orm import Session
 
     from api.core.caller import Caller
+    from api.core.money import Money
     from api.core.paging import Listing
 
 
@@ -70,7 +71,9 @@ def ship(
         raise NothingToShip
     shipment = Shipment(id=shipment_id, order_id=order.id, created_by=by.user_id, **papers)
     items = {line.line_no: line.item_id for line in order.lines}
-    rows = [(one.line_no, one.item_id, one.location_id, one.quantity, one.value) for one in gone]
+    rows: list[tuple[int, UUID, UUID | None, int, Money | int]] = [
+        (one.line_no, one.item_id, one.location_id, one.quantity, one.value) for one in gone
+    ]
     rows += [(line_no, items[line_no], None, quantity, 0) for line_no, quantity in along.items()]
     shipment.lines = [
         ShipmentLine(
@@ -223,7 +226,7 @@ def _found(shipment: Shipment | None) -> Shipment:
     return shipment
 
 
-def _facts(shipment: Shipment) -> Mapping[str, Any]:
+def _facts(shipment: Shipment) -> dict[str, Any]:
     return {
         "shipment_id": str(shipment.id),
         "shipment_number": shipment.number,

@@ -90,6 +90,29 @@ def test_a_list_works_as_the_page_fills_it_in(page: Page, server: httpx.URL, use
     expect(operation.locator(".live-responses-table td.response-col_status").last).to_have_text("200")
 
 
+def test_a_packing_slip_shows_what_was_written_and_runs_nothing(
+    page: Page, server: httpx.URL, live_app: Flask, complaints: list[str], visited: set[str]
+) -> None:
+    hostile = "<script>document.title = 'mine'</script>"
+    with live_app.app_context():
+        make = Factory(db.session())
+        order = make.order((make.item(stock=1, name=hostile), 1), shipping_address={"name": hostile, "country": "GB"})
+        shipment, headers = make.shipment(order), make.headers(role="clerk")
+        title, path = f"Packing slip {shipment.number}", f"/api/v1/orders/{order.id}/shipments/{shipment.id}"
+        db.session.commit()
+    page.set_extra_http_headers(headers)
+
+    page.goto(str(server.join(f"{path}/packing-slip")))
+    page.emulate_media(media="print")
+
+    expect(page).to_have_title(title)
+    expect(page.locator("td").nth(1)).to_have_text(hostile)
+    expect(page.locator("header")).to_have_css("display", "flex")
+    assert page.pdf().startswith(b"%PDF")
+    assert complaints == []
+    assert visited == {server.netloc.decode()}
+
+
 def _authorize(page: Page, username: str) -> None:
     page.get_by_role("button", name="Authorize").first.click()
     dialog = page.locator(".dialog-ux")
