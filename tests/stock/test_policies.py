@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations
+from math import comb
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -139,7 +140,7 @@ def test_ten_locations_are_few_enough_to_try_every_set(tried: list[tuple[int, ..
     shares = POLICIES["fewest_parcels"](dict.fromkeys(ring, 1), places, shelf)
 
     assert {place for _, place in shares} == set(places[::2])
-    assert 0 < len(tried) < 2 ** len(places)
+    assert len(tried) > sum(comb(10, size) for size in range(1, 5))
 
 
 def test_a_thousand_items_at_fifty_locations_try_no_more_sets_than_is_allowed(tried: list[tuple[int, ...]]) -> None:
@@ -167,6 +168,25 @@ def test_where_not_every_set_is_tried_no_location_could_be_left_out(case: tuple[
     used = {place for _, place in shares}
     assert not any(serves(used - {place}, totals, shelf) for place in used)
     assert serves(used, totals, shelf)
+
+
+def test_a_location_that_others_make_needless_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(policies, "MOST_COMBINATIONS", 0)
+    items = [UUID(int=number) for number in range(6)]
+    rows = [[0, 1, 2, 3], [0, 1, 4], [0, 1, 4], [2, 3, 5], [2, 3, 5]]
+    shelf = {place: {items[of]: 1 for of in row} for place, row in zip(PLACES, rows, strict=False)}
+
+    shares = POLICIES["fewest_parcels"](dict.fromkeys(items, 1), PLACES[:5], shelf)
+
+    assert {place for _, place in shares} == {PLACES[1], PLACES[3]}
+
+
+def test_no_set_is_tried_that_is_too_small_for_one_of_the_items(tried: list[tuple[int, ...]]) -> None:
+    places = [UUID(int=number) for number in range(50)]
+
+    POLICIES["fewest_parcels"]({ITEMS[0]: 25}, places, {place: {ITEMS[0]: 1} for place in places})
+
+    assert tried == [tuple(range(25))]
 
 
 def test_locations_that_cannot_be_done_without_need_no_trying(tried: list[tuple[int, ...]]) -> None:
