@@ -26,7 +26,7 @@ CHANGING = {
 }
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/warehouse.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/warehouse.md", "docs/orders.md"])
 def test_a_session_prints_what_its_page_says(
     live_app: Flask, server: httpx.URL, server_environment: dict[str, str], page: str
 ) -> None:

@@ -29,7 +29,23 @@ _MANY = text("""
     FROM generate_series(1, :count) AS n RETURNING id
 """)
 _WAITING = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
-_COUNTED = ("orders", "order_lines", "allocations", "stock_levels", "stock_movements", "events", "idempotency_keys")
+_COUNTED = (
+    "orders",
+    "order_lines",
+    "reservations",
+    "reservation_lines",
+    "shipments",
+    "shipment_lines",
+    "returns",
+    "return_lines",
+    "payments",
+    "allocations",
+    "stock_backorders",
+    "stock_levels",
+    "stock_movements",
+    "events",
+    "idempotency_keys",
+)
 
 
 class Level(NamedTuple):
