@@ -101,6 +101,23 @@ def test_of_many_repetitions_at_once_one_has_an_effect(shop: Shop, name: str) ->
     assert shop.differences() == []
 
 
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "edit"])
+def test_an_answer_lost_after_the_commit_is_given_again(shop: Shop, name: str) -> None:
+    request = requests_of(shop, name)
+    moments = [Moment.AFTER]
+
+    with cutting_commits(shop, lambda: moments.pop() if moments else Moment.NEVER):
+        lost = request()
+    after_the_loss = shop.everything()
+    again = request()
+
+    assert (lost.status_code, lost.get_json()["error"]["code"]) == (503, "outcome_unknown")
+    assert again.status_code in {200, 201}
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert shop.everything() == after_the_loss
+    assert shop.differences() == []
+
+
 def test_a_success_is_remembered_as_one(shop: Shop) -> None:
     request = requests_of(shop, "place")
     request()

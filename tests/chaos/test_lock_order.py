@@ -26,7 +26,22 @@ WAITING = """
 """
 
 
-@pytest.mark.parametrize("name", ["order", "cancel", "adjustment", "receipt", "receipt of what was never there"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "orders",
+        "orders/bulk",
+        "cancel",
+        "edit",
+        "reservations",
+        "release of a reservation",
+        "shipment",
+        "return",
+        "adjustment",
+        "receipt",
+        "receipt of what was never there",
+    ],
+)
 def test_who_waits_for_the_lowest_row_holds_no_higher_one(shop: Shop, database_url: str, name: str) -> None:
     is_new = name.endswith("there")
     items = sorted(shop.stocked(*[0 if is_new else 5] * 6))
@@ -59,13 +74,37 @@ def count_waiting(conninfo: str) -> int:
 
 def request_of(shop: Shop, name: str, items: list[UUID]) -> Callable[[], TestResponse]:
     """Prepare a request about these items, in this order."""
-    if name == "order":
-        return lambda: shop.order(*((item, 1) for item in items))
-    if name == "cancel":
-        order = shop.order(*((item, 1) for item in items)).get_json()
-        return lambda: shop.post(f"/api/v1/orders/{order['id']}/cancel", {})
     lines = [{"item_id": str(item), "quantity": 1} for item in items]
+    bodies: dict[str, dict[str, object]] = {
+        "orders": {"lines": lines},
+        "reservations": {"lines": lines},
+        "orders/bulk": {"orders": [{"lines": [line]} for line in lines]},
+    }
+    if name in bodies:
+        return lambda: shop.post(f"/api/v1/{name}", bodies[name])
+    if name == "release of a reservation":
+        held = shop.post("/api/v1/reservations", {"lines": lines}).get_json()
+        return lambda: shop.post(f"/api/v1/reservations/{held['id']}/release", {})
+    if name in {"cancel", "edit", "shipment", "return"}:
+        return _of_an_order(shop, name, lines)
     body = {"location_id": str(shop.place_id), "lines": lines}
     if name == "adjustment":
         return lambda: shop.post("/api/v1/stock/adjustments", body | {"reason": "found"})
     return lambda: shop.post("/api/v1/stock/receipts", body)
+
+
+def _of_an_order(shop: Shop, name: str, lines: list[dict[str, object]]) -> Callable[[], TestResponse]:
+    """Prepare a request about an order of these lines; an edit swaps the upper half of the items for the lower."""
+    half = len(lines) // 2
+    order = shop.post("/api/v1/orders", {"lines": lines[:half] if name == "edit" else lines}).get_json()
+    url = f"/api/v1/orders/{order['id']}"
+    if name == "cancel":
+        return lambda: shop.post(f"{url}/cancel", {})
+    if name == "edit":
+        headers = shop.headers | {"If-Match": '"1"'}
+        return lambda: shop.app.test_client().patch(url, json={"lines": lines[half:]}, headers=headers)
+    if name == "shipment":
+        return lambda: shop.post(f"{url}/shipments", {})
+    shop.post(f"{url}/shipments", {})
+    asked = shop.post(f"{url}/returns", {}).get_json()
+    return lambda: shop.post(f"{url}/returns/{asked['id']}/receive", {})

@@ -52,7 +52,7 @@ ROAD = PLACES
 
 MAY, DAY = datetime(2026, 5, 1, tzinfo=UTC), timedelta(days=1)
 QUIET = settings(
-    max_examples=25,
+    max_examples=15,
     stateful_step_count=25,
     deadline=None,
     database=None,

@@ -48,7 +48,7 @@ WAITS = (1, 2)
 
 OVER = "UPDATE {} SET expires_at = now() - interval '1 second' WHERE {} = :id"
 QUIET = settings(
-    max_examples=25,
+    max_examples=15,
     stateful_step_count=30,
     deadline=None,
     database=None,
