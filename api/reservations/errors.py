@@ -40,8 +40,8 @@ class ReservationLimitReached(Conflict):
 
     code = "reservation_limit_reached"
     message = (
-        "{held} {what} are held for you and {requested} more requested, of {allowed} allowed at once; release or order "
-        "some first."
+        "A customer keeps at most {allowed} {what} at once; {held} are kept and {requested} more asked for. Release or "
+        "order some first."
     )
 
     @classmethod
