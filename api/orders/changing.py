@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from api.events import service as events
 from api.orders import drafts, placing, states
 from api.orders.errors import AlreadyShipped, ExceedsOutstanding, Excess, LineUnknown, OrderNotFound
-from api.orders.models import CANCELLED, OrderLine
+from api.orders.models import CANCELLED, DISCOUNT, ON_HOLD, TAX, OrderLine
 from api.orders.repository import OrderRepository
 from api.stock import service as stock
 
@@ -373,13 +373,13 @@ def _follow(order: Order, action: str) -> None:
     if action == "pay":
         return
     order.status = states.follow(order.status, action, order.lines, is_held=order.held_at is not None)
-    if order.held_at is not None and order.status != states.ON_HOLD:
+    if order.held_at is not None and order.status != ON_HOLD:
         order.held_at = order.hold_reason = None
 
 
 def _charge(order: Order, changes: OrderChanges) -> None:
     charges = []
-    for kind, name in ((drafts.DISCOUNT, "discounts"), (drafts.TAX, "taxes")):
+    for kind, name in ((DISCOUNT, "discounts"), (TAX, "taxes")):
         if name in changes:
             charges += drafts.charged(kind, changes[name])  # type: ignore[literal-required]  # both are keys
         else:

@@ -167,7 +167,7 @@ def resolve(lines: Mapping[int, LineRequest], known: Facts, *, first_no: int = 1
 
     """
     refusals: list[DomainError] = []
-    resolved = []
+    resolved: list[Line] = []
     for number, line in lines.items():
         key, name = (line["item_id"], "item_id") if "item_id" in line else (line["sku"].lower(), "sku")
         item = known.get(key)

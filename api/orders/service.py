@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from api.events import service as events
-from api.orders import changing, drafts, errors, placing, repository, states
+from api.orders import changing, drafts, errors, models, placing, repository, states
 from api.orders.errors import OrderNotFound
-from api.orders.models import Order, OrderLine
 from api.orders.repository import OrderRepository
 from api.stock import service as stock
 
@@ -22,10 +21,8 @@ if TYPE_CHECKING:
 
     from api.core.caller import Caller
     from api.core.paging import Listing
-    from api.orders.drafts import Currency, Placed
 
-__all__ = ["Order", "OrderLine"]
-
+Order = models.Order
 Line = drafts.Line
 Placed = drafts.Placed
 Currency = drafts.Currency
@@ -61,7 +58,7 @@ STAFF_ONLY = ("order.held", "order.resumed")
 """What a customer is not told: that an order is looked into, and why."""
 
 
-def listing(session: Session, *, by: Caller, customer_id: UUID | None = None, **facts: object) -> Listing:
+def listing(session: Session, *, by: Caller, customer_id: UUID | None = None, **facts: Any) -> Listing:  # noqa: ANN401  # columns and what they must be
     """List orders, newest first: one's own, or everybody's for those who may see them; `facts` narrow it."""
     if not by.may("orders:all"):
         facts["customer_id"] = by.user_id

@@ -24,15 +24,17 @@ TRANSITIONS: Mapping[str, Mapping[str, Collection[str]]] = {
     "annotate": {status: {status} for status in STATUSES},
     "hold": {PLACED: {ON_HOLD}, PARTIALLY_SHIPPED: {ON_HOLD}},
     "resume": {ON_HOLD: {PLACED, PARTIALLY_SHIPPED}},
-    "ship": {PLACED: {PARTIALLY_SHIPPED, SHIPPED}, PARTIALLY_SHIPPED: {PARTIALLY_SHIPPED, SHIPPED}},
+    "ship": {PLACED: {PLACED, PARTIALLY_SHIPPED, SHIPPED}, PARTIALLY_SHIPPED: {PARTIALLY_SHIPPED, SHIPPED}},
     "deliver": {
+        PLACED: {PLACED},
         PARTIALLY_SHIPPED: {PARTIALLY_SHIPPED},
         ON_HOLD: {ON_HOLD},
         SHIPPED: {SHIPPED, DELIVERED},
+        DELIVERED: {DELIVERED},
         RETURNED: {RETURNED},
     },
     "cancel": {
-        PLACED: {PLACED, CANCELLED},
+        PLACED: {PLACED, CANCELLED, SHIPPED, DELIVERED, RETURNED},
         ON_HOLD: {ON_HOLD, CANCELLED, SHIPPED, DELIVERED, RETURNED},
         PARTIALLY_SHIPPED: {PARTIALLY_SHIPPED, SHIPPED, DELIVERED, RETURNED},
     },
@@ -85,14 +87,17 @@ def ensure(status: str, action: str) -> None:
 
 
 def status_of(lines: Sequence[Line], *, is_held: bool) -> str:
-    """Tell the status of an order by its lines. What is not stocked counts only where nothing else is ordered."""
+    """Tell the status of an order by its lines.
+
+    The goods decide; what is not stocked goes along with the last of them. It counts where no goods are left to be
+    shipped and it is, and where nothing else is ordered.
+    """
     wanted = [line for line in lines if line.quantity > line.cancelled_quantity]
     goods = [line for line in wanted if line.is_stocked] or wanted
-    ordered = sum(line.quantity - line.cancelled_quantity for line in goods)
     shipped = sum(line.shipped_quantity for line in goods)
-    if not ordered:
+    if not wanted:
         return CANCELLED
-    if shipped < ordered:
+    if any(line.quantity > line.cancelled_quantity + line.shipped_quantity for line in wanted):
         if is_held:
             return ON_HOLD
         return PARTIALLY_SHIPPED if shipped else PLACED

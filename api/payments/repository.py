@@ -26,12 +26,12 @@ class PaymentRepository(Repository[Payment]):
 
     def record(self, **facts: Any) -> Payment | None:  # noqa: ANN401  # columns and their values
         """Insert a payment, unless another has its reference; one that is being recorded just now is waited for."""
-        query = insert(Payment).values(id=ids.new(), **facts).returning(Payment)
+        query = insert(Payment).values(id=ids.new(), **facts)
         if facts.get("reference") is not None:
             query = query.on_conflict_do_nothing(
                 index_elements=["kind", "method", "reference"], index_where=text("reference IS NOT NULL")
             )
-        return self.session.scalar(query)
+        return self.session.scalar(query.returning(Payment))
 
     def by_reference(self, *, kind: str, method: str, reference: str) -> Payment | None:
         """Find the payment that has an external reference."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from api.core import ids
+from api.locations import service as locations
 from api.orders import service as orders
 from api.shipments import repository
 from api.shipments.errors import BeforeItLeft, DeliveredAlready, NothingToShip, ShipmentNotFound
@@ -50,11 +51,14 @@ def ship(
         OrderNotFound: there is no such order.
         InvalidTransition: nothing of it is outstanding, or it is on hold.
         NothingToShip: no location keeps anything for it.
+        LocationUnknown, LocationArchived, LocationReserved: the location named cannot be shipped from.
         NotAllocated: a line names units that no location keeps, naming every one.
         LineUnknown, ExceedsOutstanding: naming every line that is wrong.
 
     """
     order = orders.locked(session, order_id, by=by, to="ship")
+    if location_id is not None:
+        locations.ensure(session, location_id)
     goods = {line.line_no for line in order.lines if line.is_stocked}
     units = None if lines is None else orders.chosen(order, lines, lambda line: line.outstanding_quantity)
     wanted = None if units is None else {no: quantity for no, quantity in units.items() if no in goods}

@@ -121,7 +121,7 @@ def hand_over(session: Session, from_owner: UUID, to_owner: UUID) -> int:
 
     The caller looks at the clock afterwards: once these rows are locked, nobody can have let them lapse in time.
     """
-    units = sum(row.quantity for row in repository.promises(session, [from_owner]))
+    units: int = sum(row.quantity for row in repository.promises(session, [from_owner]))
     repository.hand_over(session, from_owner, to_owner)
     return units
 
@@ -131,7 +131,7 @@ def extend(session: Session, owner_id: UUID, expires_at: datetime) -> int:
 
     The caller looks at the clock afterwards, as above.
     """
-    units = sum(row.quantity for row in repository.promises(session, [owner_id]))
+    units: int = sum(row.quantity for row in repository.promises(session, [owner_id]))
     repository.extend(session, owner_id, expires_at)
     return units
 
@@ -225,7 +225,7 @@ def _keep(session: Session, book: Book, promise: Promise, places: Sequence[UUID]
     return None
 
 
-def _written(session: Session, book: Book, promises: Collection[Promise]) -> dict[UUID, Backordered]:
+def _written(session: Session, book: Book, promises: Collection[Promise]) -> Mapping[UUID, Backordered]:
     if book.movements or book.waiting or book.served:
         bookkeeping.write(session, book)
     waiting: dict[UUID, dict[int, int]] = {promise.owner_id: {} for promise in promises}

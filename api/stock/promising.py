@@ -71,13 +71,8 @@ def shortages(book: Book, promise: Promise, places: Sequence[UUID], *, that_may_
         available = _available(book, item_id, places)
         if wanted > available and (that_may_wait or item_id not in waits):
             first = next(demand for demand in promise.demands if demand.item_id == item_id)
-            facts = {
-                "requested": wanted,
-                "available": available,
-                "line": first.line_no - 1 if first.at is None else first.at,
-                "sku": first.sku,
-            }
-            short.append(Shortage(item_id, **facts))
+            line = first.line_no - 1 if first.at is None else first.at
+            short.append(Shortage(item_id, requested=wanted, available=available, line=line, sku=first.sku))
     return sorted(short, key=lambda shortage: shortage.line)
 
 

@@ -209,7 +209,7 @@ def lock_of_owners(session: Session, owner_ids: Collection[UUID]) -> dict[LevelK
     return _balances(session.execute(_among(_LOCKED, union(*_held(owner_ids)).subquery())))
 
 
-def _held(owner_ids: Collection[UUID]) -> tuple[Select[Any], Select[Any]]:
+def _held(owner_ids: Collection[UUID]) -> tuple[Select[UUID, UUID], Select[UUID, UUID]]:
     owners = any_(_uuids(owner_ids))
     held = select(Allocation.item_id, Allocation.location_id).where(Allocation.owner_id == owners)
     awaited = select(StockLevel.item_id, StockLevel.location_id)
@@ -217,7 +217,7 @@ def _held(owner_ids: Collection[UUID]) -> tuple[Select[Any], Select[Any]]:
     return held, awaited
 
 
-def _among(query: Select[Any], keys: Subquery) -> Select[Any]:
+def _among[*Columns](query: Select[*Columns], keys: Subquery) -> Select[*Columns]:
     return query.join(keys, and_(keys.c.item_id == StockLevel.item_id, keys.c.location_id == StockLevel.location_id))
 
 

@@ -10,6 +10,7 @@ Create Date: 2026-11-23 02:00:00+00:00
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from alembic import op
@@ -343,7 +344,7 @@ def _add_payments() -> None:
     )
 
 
-def _identity() -> tuple[sa.Column, ...]:
+def _identity() -> tuple[sa.Column[Any], ...]:
     return (
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("version", sa.BigInteger(), server_default="1", nullable=False),

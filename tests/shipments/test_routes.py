@@ -111,7 +111,7 @@ class TestShipping:
             ),
             pytest.param({"carrier": "x" * 101}, 422, "wrong_length", "carrier", id="a long carrier"),
             pytest.param({"weight": 1}, 422, "unknown_field", "weight", id="an unknown field"),
-            pytest.param({"location_id": str(uuid4())}, 409, "nothing_to_ship", None, id="from nowhere"),
+            pytest.param({"location_id": str(uuid4())}, 422, "location_not_found", "location_id", id="from nowhere"),
         ],
     )
     def test_refuses_what_makes_no_sense(
