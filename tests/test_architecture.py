@@ -74,6 +74,8 @@ SHARED_CODES = {
 
 STATEMENTS_OF_A_LIST = 2
 """Who asks, and the page itself."""
+LISTS_WITH_LINES = {"/api/v1/shipments", "/api/v1/returns"}
+"""Their rows come with lines, which are one statement more."""
 
 ROUTES = sorted((PROJECT / "api").glob("*/routes.py"))
 SERVICES = sorted(
@@ -286,7 +288,8 @@ def test_no_list_sends_more_statements_when_it_is_longer(app: Flask, client: Fla
         with counted() as many:
             rows = client.get(f"{path}?limit=200", headers=headers).get_json()["data"]
         assert len(rows) >= 3, path
-        assert (len(few), len(many)) == (STATEMENTS_OF_A_LIST, STATEMENTS_OF_A_LIST), (path, many)
+        expected = STATEMENTS_OF_A_LIST + (path in LISTS_WITH_LINES)
+        assert (len(few), len(many)) == (expected, expected), (path, many)
 
 
 def test_layers_of_the_suite_mirror_the_house() -> None:

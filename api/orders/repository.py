@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Integer, Uuid, column, func, select, table, text
 from sqlalchemy.orm import selectinload, with_expression
 
+from api.core import money
 from api.core.bulk import COPIED_FROM, arrays, copy_in, unnest
 from api.core.orm import Repository
 from api.core.paging import Listing
@@ -85,18 +86,14 @@ _CANCEL_UNITS = text(f"""
     WHERE l.order_id = c.order_id AND l.line_no = c.line_no
 """)  # noqa: S608  # the same
 
-_HALF_EVEN = """
-    CASE WHEN mod(abs({amount}) * 10 ^ :places, 1) = 0.5 THEN 2 * round({amount} * 10 ^ :places / 2) / 10 ^ :places
-        ELSE round({amount}, :places) END
-"""
-"""PostgreSQL rounds halves away from zero; the totals here are rounded as everywhere else."""
-
+_LEFT = text("""
+    SELECT order_id, sum((quantity - cancelled_quantity) * unit_price) AS amount
+    FROM order_lines WHERE order_id = ANY(:order_ids) GROUP BY order_id
+""")
+_LEFT_TYPES = {"order_id": "uuid", "amount": "numeric"}
 _COUNT_CANCELLED = text(f"""
-    UPDATE orders AS o SET cancelled_total = o.total - left_over.amount
-    FROM (
-        SELECT order_id, {_HALF_EVEN.format(amount="sum((quantity - cancelled_quantity) * unit_price)")} AS amount
-        FROM order_lines WHERE order_id = ANY(:order_ids) GROUP BY order_id
-    ) AS left_over WHERE left_over.order_id = o.id
+    UPDATE orders AS o SET cancelled_total = o.total - l.amount
+    FROM {unnest("l", _LEFT_TYPES)} WHERE o.id = l.order_id
 """)  # noqa: S608  # the same
 
 _MOMENT_TYPES = {"order_id": "uuid", "moment": "timestamptz"}
@@ -211,5 +208,7 @@ def cancel_units(
 ) -> None:
     """Count units of lines as cancelled, and orders of which nothing is left; orders without charges."""
     session.execute(_CANCEL_UNITS, arrays("c", _CANCELLED_TYPES, units))
-    session.execute(_COUNT_CANCELLED, {"order_ids": list(moments), "places": places})
+    left = session.execute(_LEFT, {"order_ids": list(moments)})
+    rounded = [(row.order_id, money.total([row.amount], places=places)) for row in left]
+    session.execute(_COUNT_CANCELLED, arrays("l", _LEFT_TYPES, rounded))
     session.execute(_CANCEL_EMPTY, arrays("c", _MOMENT_TYPES, moments.items()))

@@ -26,6 +26,7 @@ class Reservation(Identified, Versioned, Timestamped, Base):
         CheckConstraint("(status = 'ordered') = (order_id IS NOT NULL)", name="ordered_with_order"),
         Index("ix_reservations_customer_id_id", "customer_id", "id"),
         Index("ix_reservations_reference", "reference", "id", postgresql_where=text("reference IS NOT NULL")),
+        Index("ix_reservations_held_for", "customer_id", postgresql_where=text("status = 'held'")),
         Index("ix_reservations_held", "expires_at", "id", postgresql_where=text("status = 'held'")),
     )
 

@@ -114,6 +114,7 @@ def _add_reservations() -> None:
     op.create_index(
         "ix_reservations_reference", "reservations", ["reference", "id"], postgresql_where="reference IS NOT NULL"
     )
+    op.create_index("ix_reservations_held_for", "reservations", ["customer_id"], postgresql_where="status = 'held'")
     op.create_index("ix_reservations_held", "reservations", ["expires_at", "id"], postgresql_where="status = 'held'")
     op.create_table(
         "reservation_lines",
