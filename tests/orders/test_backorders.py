@@ -202,3 +202,17 @@ def test_of_many_receipts_and_cancellations_at_once_every_unit_is_kept_once(live
         (reserved,) = make.session.execute(text("SELECT sum(reserved) FROM stock_levels")).one()
         (left,) = make.session.execute(text("SELECT coalesce(sum(quantity), 0) FROM stock_backorders")).one()
     assert (reserved, left) == (9, 0)
+
+
+def test_an_edit_that_only_wants_less_of_what_waits_is_written(
+    make: Factory, session: Session, cup: Item, place: Location
+) -> None:
+    order = make.order((cup, 9))
+    locked = orders.locked(session, order.id, by=make.by, to="edit")
+    lines = [orders.LineRequest(item_id=cup.id, quantity=5)]
+
+    changed = orders.edit(session, locked, {"lines": lines}, currency=GBP, by=make.by)
+
+    assert [line.backordered_quantity for line in changed.lines] == [2]
+    assert level(session, cup, place) == Level(3, 3)
+    assert differences(session) == []

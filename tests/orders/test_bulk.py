@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import text
 
 from tests.live import at_once, committed
+from tests.reservations.clock import end
 from tests.stock.reading import Level, differences, level
 
 if TYPE_CHECKING:
@@ -123,3 +124,18 @@ def test_a_customer_cannot_name_prices_or_others_in_a_row(make: Factory, client:
         ["field_needs_permission"],
         [],
     ]
+
+
+def test_a_hold_that_is_over_gives_way_once(make: Factory, client: FlaskClient, session: Session) -> None:
+    place = make.location()
+    cup = make.item(stock=4, at=place)
+    held = make.reservation((cup, 3))
+    end(session, held.id)
+
+    answer = client.post(
+        BULK, json={"orders": [order(cup, 3), order(cup, 2), order(cup, 1)]}, headers=make.headers()
+    ).get_json()
+
+    assert [one["outcome"] for one in answer["outcomes"]] == ["placed", "refused", "placed"]
+    assert level(session, cup, place) == Level(4, 4)
+    assert differences(session) == []
