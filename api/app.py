@@ -22,6 +22,7 @@ from api.auth.cli import keys, sessions
 from api.auth.routes import blp as auth
 from api.auth.routes import well_known
 from api.config import Settings
+from api.core import gate
 from api.core.vault import Vault
 from api.counts.cli import count
 from api.counts.routes import blp as counts
@@ -201,6 +202,7 @@ def flask_config(settings: Settings) -> dict[str, Any]:
             "pool_timeout": settings.database_pool_timeout_seconds,
             "pool_pre_ping": True,
             "hide_parameters": True,
+            "execution_options": {gate.PATIENCE: settings.database_pool_timeout_seconds},
             "connect_args": {
                 "connect_timeout": 3,
                 "keepalives_idle": 30,

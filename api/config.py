@@ -120,7 +120,9 @@ class Settings(BaseSettings):
         repr=False,
     )
     database_pool_size: int = Field(8, ge=1, le=200, description="Connections each process may open.")
-    database_pool_timeout_seconds: float = Field(5, gt=0, le=60, description="How long a request waits for one.")
+    database_pool_timeout_seconds: float = Field(
+        5, gt=0, le=60, description="How long a request waits for one, or for its turn at a hot item."
+    )
     database_statement_timeout_ms: int = Field(15_000, ge=100, description="The longest a statement may take.")
     database_lock_timeout_ms: int = Field(2_000, ge=50, description="The longest a statement waits for a lock.")
     database_idle_timeout_ms: int = Field(30_000, ge=100, description="The longest a transaction may do nothing.")

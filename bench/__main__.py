@@ -5,10 +5,11 @@ from __future__ import annotations
 import click
 
 from bench.contention import contention
+from bench.hot import hot
 from bench.scale import scale
 
 
-@click.group(commands=[contention, scale])
+@click.group(commands=[contention, hot, scale])
 def bench() -> None:
     """Put load on a running Stockroom and check what it promises."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ARRAY, Uuid, and_, any_, cast, column, func, select, table, text, union, update
 
+from api.core import gate
 from api.core.bulk import COPIED_FROM, arrays, copy_in, unnest
 from api.locations.service import SELLING
 from api.stock.booking import Balance, LevelKey, Since
@@ -186,6 +187,7 @@ def lock_for_sale(
         The levels, and their locations in the order in which they serve orders.
 
     """
+    gate.enter(session, item_ids)
     query = _FOR_SALE.where(StockLevel.item_id == any_(_uuids(item_ids)))
     if location_id is not None:
         query = query.where(StockLevel.location_id == location_id)
