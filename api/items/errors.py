@@ -38,6 +38,10 @@ class ItemInUse(Conflict):
         "fk_order_lines_item_id",
         "fk_transfer_lines_item_id",
         "fk_count_entries_item_id",
+        "fk_reservation_lines_item_id",
+        "fk_stock_backorders_item_id",
+        "fk_shipment_lines_item_id",
+        "fk_return_lines_item_id",
     )
 
 

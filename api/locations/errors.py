@@ -60,7 +60,7 @@ class LocationNotEmpty(Conflict):
 
 
 class LocationInUse(Conflict):
-    """The ledger, a count or a transfer names the location, so it must stay."""
+    """The ledger, a count, a transfer or an order names the location, so it must stay."""
 
     code = "location_in_use"
     message = "Stock has been here, and the ledger must be able to name the place; archive it instead."
@@ -69,4 +69,6 @@ class LocationInUse(Conflict):
         "fk_transfers_from_location_id",
         "fk_transfers_to_location_id",
         "fk_counts_location_id",
+        "fk_stock_backorders_location_id",
+        "fk_shipment_lines_location_id",
     )

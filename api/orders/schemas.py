@@ -10,13 +10,13 @@ from api.rest.addresses import ContactAddressSchema
 from api.rest.bulk import OutcomeSchema, RowKeyedSchema, Rows
 from api.rest.fields import (
     Amount,
-    Attributes,
     AwareDateTime,
     Boolean,
     CurrencyAmount,
     Date,
     DocumentNumber,
     Email,
+    JsonObject,
     List,
     Metadata,
     Nested,
@@ -329,7 +329,7 @@ class OrderEventSchema(ResponseSchema):
         allow_none=True,
         metadata={"description": "The request it was done by.", "examples": [None], "scope": "orders:all"},
     )
-    data = Attributes(metadata={"description": "What is known about it.", "examples": [{"number": "SO-001001"}]})
+    data = JsonObject(metadata={"description": "What is known about it.", "examples": [{"number": "SO-001001"}]})
 
 
 class OrderQuerySchema(PageQuerySchema):

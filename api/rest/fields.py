@@ -440,6 +440,10 @@ class List(CodedField, fields.List[Any]):
         return super()._deserialize(value, attr, data, **kwargs)
 
 
+class JsonObject(CodedField, fields.Dict):
+    """An object in an answer whose members depend on what it is about."""
+
+
 class Metadata(CodedField, fields.Dict):
     """Up to 50 short strings under short keys, both trimmed."""
 

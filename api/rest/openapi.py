@@ -37,6 +37,7 @@ DESCRIPTIONS: tuple[tuple[type[Any], dict[str, Any]], ...] = (
     (fields.Attributes, ATTRIBUTES),
     (fields.AttributeFilter, {"type": "string", "pattern": "^[^:]+:.+$"}),
     (fields.Amount, {"type": "string", "pattern": AMOUNT_PATTERN}),
+    (fields.SignedAmount, {"type": "string", "pattern": AMOUNT_PATTERN}),
     (fields.UnitPrice, {"type": "string", "pattern": PRICE_PATTERN}),
     (fields.AwareDateTime, {"type": "string", "format": "date-time"}),
     (fields.StrictUUID, {"type": "string", "format": "uuid", "pattern": UUID_PATTERN}),

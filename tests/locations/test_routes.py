@@ -117,3 +117,13 @@ def test_staff_read_locations_and_managers_write_them(
 
     assert client.get(LOCATIONS, headers=headers).status_code == reads
     assert client.post(LOCATIONS, json=MAIN, headers=headers).status_code == writes
+
+
+def test_a_place_that_an_order_waits_at_stays(make: Factory, client: FlaskClient) -> None:
+    place = make.location()
+    make.order((make.item(backorders="allow"), 2), location_id=place.id)
+    url, headers = f"/api/v1/locations/{place.id}", make.headers()
+
+    answer = client.delete(url, headers=headers | {"If-Match": '"1"'})
+
+    assert_problem(answer, 409, "location_in_use", None)
