@@ -9,8 +9,8 @@ from api.core.caller import Caller
 from api.core.errors import Problem
 from api.orders.errors import InvalidTransition
 
-FACTS: dict[str, Any] = {"status": "cancelled", "wanted": "placed"}
-SENTENCE = "An order that is cancelled cannot become placed."
+FACTS: dict[str, Any] = {"status": "cancelled", "done": "shipped"}
+SENTENCE = "An order that is cancelled cannot be shipped."
 
 
 def test_a_refusal_says_what_and_where() -> None:
