@@ -71,4 +71,5 @@ class LocationInUse(Conflict):
         "fk_counts_location_id",
         "fk_stock_backorders_location_id",
         "fk_shipment_lines_location_id",
+        "fk_orders_location_id",
     )

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from api.events import service as events
 from api.orders import drafts, placing, states
-from api.orders.errors import AlreadyShipped, ExceedsOutstanding, Excess, LineUnknown, OrderNotFound
+from api.orders.errors import (
+    AlreadyShipped,
+    ChargedByHand,
+    ExceedsOutstanding,
+    Excess,
+    ItemArchived,
+    LineUnknown,
+    OrderNotFound,
+)
 from api.orders.models import CANCELLED, DISCOUNT, ON_HOLD, TAX, OrderLine
 from api.orders.repository import OrderRepository
 from api.stock import service as stock
@@ -24,6 +32,7 @@ if TYPE_CHECKING:
     from api.core.caller import Caller
     from api.core.errors import Conflict
     from api.core.money import Money
+    from api.items.service import ItemFacts
     from api.orders.drafts import Currency
     from api.orders.models import Order
 
@@ -132,7 +141,15 @@ def _is_meant(line: OrderLine, choice: LineChoice) -> bool:
     return line.sku.lower() == choice["sku"].lower()
 
 
-def edit(session: Session, order: Order, changes: OrderChanges, *, currency: Currency, by: Caller) -> Order:
+def edit(
+    session: Session,
+    order: Order,
+    changes: OrderChanges,
+    *,
+    currency: Currency,
+    by: Caller,
+    policy: str = stock.DEFAULT_POLICY,
+) -> Order:
     """Change a locked order; its lines and charges only while nothing has shipped.
 
     `lines` are those the order is to have: a line of an item that it has keeps its price, unless one is given; an item
@@ -150,9 +167,11 @@ def edit(session: Session, order: Order, changes: OrderChanges, *, currency: Cur
     is_repriced = not _PRICED.isdisjoint(changes)
     if is_repriced and any(line.shipped_quantity for line in order.lines):
         raise AlreadyShipped
+    if "lines" in changes:
+        _check_charges(order, by)
     before = _wanted(order)
     if "lines" in changes:
-        _change_lines(session, order, changes["lines"], by=by)
+        _change_lines(session, order, changes["lines"], policy=policy, by=by)
     for name in changes.keys() - _PRICED:
         setattr(order, name, changes[name])  # type: ignore[literal-required]  # all are keys
     if is_repriced:
@@ -184,14 +203,23 @@ def _compared(before: Units, after: Units) -> list[dict[str, int]]:
     ]
 
 
-def _change_lines(session: Session, order: Order, wanted: Sequence[placing.LineRequest], *, by: Caller) -> None:
+def _change_lines(
+    session: Session, order: Order, wanted: Sequence[placing.LineRequest], *, policy: str, by: Caller
+) -> None:
     """Give the order the lines it is to have, and the stock that goes with them."""
     known = placing.known_items(session, wanted)
-    kept, new, dropped = _matched(order, wanted)
+    kept, new, dropped = _matched(order, wanted, known)
+    if not by.may("orders:price"):
+        new |= _at_the_price_of_now(kept, known)
+    _check_sold(kept, known)
     first_new = max(line.line_no for line in order.lines) + 1
-    added = placing.resolve(new, known, first_no=first_new)
+    added = placing.resolve(dict(sorted(new.items())), known, first_no=first_new)
+    for fresh in added:
+        fresh.may_wait = fresh.may_wait and order.allow_backorders
     less = {line.line_no: line.quantity - line.cancelled_quantity for line in dropped}
-    demands = [(number, line.demand(at=number)) for number, line in zip(new, added, strict=True) if line.is_stocked]
+    demands = [
+        (number, line.demand(at=number)) for number, line in zip(sorted(new), added, strict=True) if line.is_stocked
+    ]
     for number, (line, request) in kept.items():
         change = request["quantity"] - (line.quantity - line.cancelled_quantity)
         line.quantity += change
@@ -199,10 +227,12 @@ def _change_lines(session: Session, order: Order, wanted: Sequence[placing.LineR
         if change < 0:
             less[line.line_no] = -change
         if change > 0 and line.is_stocked:
-            may_wait = line.item_id in known and known[line.item_id].may_wait
+            may_wait = order.allow_backorders and known[line.item_id].may_wait
             demands.append((number, stock.Demand(line.line_no, line.item_id, change, may_wait, line.sku, at=number)))
     held = {line.line_no for line in order.lines if line.is_stocked}
-    promise = stock.Promise(order.id, [demand for _, demand in sorted(demands, key=itemgetter(0))])
+    demanded = [demand for _, demand in sorted(demands, key=itemgetter(0))]
+    policy = order.allocation_policy or policy
+    promise = stock.Promise(order.id, demanded, location_id=order.location_id, policy=policy)
     waiting = stock.revise(session, promise, {no: units for no, units in less.items() if no in held}, by=by)
     _drop(order, dropped)
     order.lines += [_as_line(line) for line in added]
@@ -211,19 +241,51 @@ def _change_lines(session: Session, order: Order, wanted: Sequence[placing.LineR
 
 
 def _matched(
-    order: Order, wanted: Sequence[placing.LineRequest]
+    order: Order, wanted: Sequence[placing.LineRequest], known: placing.Facts
 ) -> tuple[dict[int, tuple[OrderLine, placing.LineRequest]], dict[int, placing.LineRequest], list[OrderLine]]:
     """Find the order's line for each that is wanted, by its place; tell which are new, and which are not wanted."""
     unmatched = [line for line in order.lines if line.quantity > line.cancelled_quantity]
     kept, new = {}, {}
     for number, request in enumerate(wanted):
-        line = next((line for line in unmatched if _is_meant(line, request)), None)  # type: ignore[arg-type]  # it has the keys that are read
+        item = known.get(request["item_id"] if "item_id" in request else request["sku"].lower())
+        meant = _is_of(item, request)
+        line = next((line for line in unmatched if meant(line)), None)
         if line is None:
             new[number] = request
         else:
             kept[number] = (line, request)
             unmatched.remove(line)
     return kept, new, unmatched
+
+
+def _is_of(item: ItemFacts | None, request: placing.LineRequest) -> Callable[[OrderLine], bool]:
+    """Tell which lines of an order a request means: those of the item that has the SKU now, else had it then."""
+    if item is not None:
+        return lambda line: line.item_id == item.id
+    return lambda line: _is_meant(line, request)  # type: ignore[arg-type]  # it has the keys that are read
+
+
+def _at_the_price_of_now(
+    kept: dict[int, tuple[OrderLine, placing.LineRequest]], known: placing.Facts
+) -> dict[int, placing.LineRequest]:
+    """Make lines of their own of units that are added where the price is another one now."""
+    added: dict[int, placing.LineRequest] = {}
+    for number, (line, request) in kept.items():
+        more = request["quantity"] - (line.quantity - line.cancelled_quantity)
+        item = known.get(line.item_id)
+        if more > 0 and item is not None and item.unit_price != line.unit_price:
+            added[number] = placing.LineRequest(item_id=line.item_id, quantity=more)
+            kept[number] = line, placing.LineRequest(item_id=line.item_id, quantity=request["quantity"] - more)
+    return added
+
+
+def _check_sold(kept: Mapping[int, tuple[OrderLine, placing.LineRequest]], known: placing.Facts) -> None:
+    """Make sure that nothing is added of an item that is no longer sold."""
+    for number, (line, request) in kept.items():
+        item = known.get(line.item_id)
+        is_more = request["quantity"] > line.quantity - line.cancelled_quantity
+        if is_more and (item is None or item.archived_at is not None):
+            raise ItemArchived(at=f"lines.{number}.quantity", name=line.sku)
 
 
 def _drop(order: Order, dropped: Sequence[OrderLine]) -> None:
@@ -279,6 +341,8 @@ def cancel(
 
     """
     order = locked(session, order_id, by=by, to="cancel")
+    if lines is not None:
+        _check_charges(order, by)
     units = chosen(order, lines, lambda line: line.outstanding_quantity)
     stocked = {line.line_no for line in order.lines if line.is_stocked}
     held = {line_no: quantity for line_no, quantity in units.items() if line_no in stocked}
@@ -377,6 +441,12 @@ def _follow(order: Order, action: str) -> None:
         order.held_at = order.hold_reason = None
 
 
+def _check_charges(order: Order, by: Caller) -> None:
+    """Make sure that a customer does not change what discounts and taxes were worked out for."""
+    if order.charges and not by.may("orders:all"):
+        raise ChargedByHand
+
+
 def _charge(order: Order, changes: OrderChanges) -> None:
     charges = []
     for kind, name in ((DISCOUNT, "discounts"), (TAX, "taxes")):
@@ -390,7 +460,7 @@ def _charge(order: Order, changes: OrderChanges) -> None:
 def _add_up(order: Order, *, places: int) -> None:
     sums = drafts.add_up(order.lines, order.charges, places=places)
     order.subtotal, order.discount_total, order.tax_total = sums.subtotal, sums.discount_total, sums.tax_total
-    order.total, order.cancelled_total = sums.total, sums.cancelled_total
+    order.total, order.cancelled_total = sums.total, min(sums.cancelled_total, sums.total - order.refund_total)
 
 
 def _owned(order: Order | None, by: Caller) -> Order:

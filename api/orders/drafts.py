@@ -101,6 +101,9 @@ class Placed(Owed):
     customer_id: UUID | None = None
     created_by: UUID | None = None
     reservation_id: UUID | None = None
+    location_id: UUID | None = None
+    allocation_policy: str | None = None
+    allow_backorders: bool = True
     reference: str | None = None
     note: str | None = None
     details: Mapping[str, str] = field(default_factory=dict)
@@ -125,10 +128,12 @@ class Placed(Owed):
         """How many lines there are."""
         return len(self.lines)
 
-    def promise(self, *, location_id: UUID | None = None, policy: str = stock.DEFAULT_POLICY) -> stock.Promise:
+    def promise(self, *, policy: str = stock.DEFAULT_POLICY) -> stock.Promise:
         """Tell what the order asks of the shelves."""
         demands = [line.demand() for line in self.lines if line.is_stocked]
-        return stock.Promise(self.id, demands, self.placed_at, location_id=location_id, policy=policy)
+        return stock.Promise(
+            self.id, demands, self.placed_at, location_id=self.location_id, policy=self.allocation_policy or policy
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,15 @@ class AmountTooLarge(RuleViolation):
     field = "lines"
 
 
+class ChargedByHand(Conflict):
+    """A customer changes a part of an order for which discounts or taxes were worked out."""
+
+    code = "charged_by_hand"
+    message = (
+        "Discounts or taxes were worked out for this order as it is; ask the shop to change it, or cancel it whole."
+    )
+
+
 class InvalidTransition(Conflict):
     """The order's status does not allow that."""
 

@@ -43,6 +43,8 @@ class Owed:
 
     if TYPE_CHECKING:
         charges: Any
+        lines: Any
+        version: Any
         total: Any
         cancelled_total: Any
         refund_total: Any
@@ -61,6 +63,15 @@ class Owed:
     def _charged(self, kind: str) -> list[dict[str, Any]]:
         charges = [charge for charge in self.charges if charge["kind"] == kind]
         return [{**charge, "amount": Decimal(charge["amount"])} for charge in charges]
+
+    @property
+    def tag(self) -> str:
+        """What tells one state of the order from another: its version, and how many units wait.
+
+        Units that come are kept for those who wait without a new version of their orders.
+        """
+        waiting = sum(line.backordered_quantity or 0 for line in self.lines)
+        return f"{self.version}.{waiting}" if waiting else str(self.version)
 
     @property
     def balance_due(self) -> Decimal:
@@ -93,7 +104,10 @@ class Order(Owed, Identified, Versioned, Timestamped, Base):
             name="status_known",
         ),
         CheckConstraint("total >= 0", name="total_not_negative"),
-        CheckConstraint("cancelled_total BETWEEN 0 AND total", name="cancelled_total_within_total"),
+        CheckConstraint(
+            "least(cancelled_total, refund_total) >= 0 AND cancelled_total + refund_total <= total",
+            name="parts_within_total",
+        ),
         Index("ix_orders_placed_at_id", "placed_at", "id"),
         Index("ix_orders_customer_id_placed_at_id", "customer_id", "placed_at", "id"),
         Index("ix_orders_status_placed_at_id", "status", "placed_at", "id"),
@@ -122,6 +136,9 @@ class Order(Owed, Identified, Versioned, Timestamped, Base):
     paid_total: Mapped[Decimal] = mapped_column(Numeric(24, 4), default=0, server_default="0")
     line_count: Mapped[int] = mapped_column(SmallInteger)
     placed_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    location_id: Mapped[UUID | None] = mapped_column(ForeignKey("locations.id"))
+    allocation_policy: Mapped[str | None] = mapped_column(String(40))
+    allow_backorders: Mapped[bool] = mapped_column(default=True, server_default="true")
     created_by: Mapped[UUID | None]
     reservation_id: Mapped[UUID | None] = mapped_column(ForeignKey("reservations.id"))
     held_at: Mapped[datetime | None]

@@ -92,7 +92,7 @@ def place(
     else:
         known = known_items(session, request["lines"])
         order = _draft(session, request, known, currency=currency, by=by)
-        waiting = stock.reserve(session, _promise(order, request, policy), by=by)
+        waiting = stock.reserve(session, order.promise(policy=policy), by=by)
         _mark_waiting(session, [order], {order.id: waiting})
     repository.insert(session, [order])
     events.record(session, "order.placed", order.id, facts(order), by=by)
@@ -123,7 +123,7 @@ def place_many(
             outcomes.append(_refused(line, request, refused))
         else:
             orders[line] = order
-            promises.append(_promise(order, request, policy))
+            promises.append(order.promise(policy=policy))
     waiting, short = stock.reserve_each(session, promises, by=by)
     outcomes += [
         _refused(line, request, short[orders[line].id])
@@ -264,6 +264,9 @@ _COPIED = (
     "note",
     "details",
     "hold_reason",
+    "location_id",
+    "allocation_policy",
+    "allow_backorders",
 )
 
 
@@ -277,10 +280,6 @@ def _redeem(session: Session, request: OrderRequest, *, currency: Currency, by: 
     ]
     whose = {} if "customer_id" in request else {"customer_id": held.customer_id}
     return _assemble(session, lines, request, currency=currency, by=by, id=order_id, reservation_id=held.id, **whose)
-
-
-def _promise(order: Placed, request: OrderRequest, policy: str) -> stock.Promise:
-    return order.promise(location_id=request.get("location_id"), policy=request.get("allocation_policy", policy))
 
 
 def _mark_waiting(session: Session, orders: Iterable[Placed], waiting: Mapping[UUID, Mapping[int, int]]) -> None:

@@ -44,6 +44,9 @@ _ORDER_TYPES = {
     "line_count": "smallint",
     "status": "text",
     "hold_reason": "text",
+    "location_id": "uuid",
+    "allocation_policy": "text",
+    "allow_backorders": "bool",
     "placed_at": "timestamptz",
 }
 _LINE_TYPES = {

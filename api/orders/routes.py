@@ -69,7 +69,7 @@ class OrderCollection(MethodView):
         safe.
         """
         order = service.place(db.session(), body, **_terms(), by=caller.current())
-        blp.set_etag(order.version)
+        blp.set_etag(order.tag)
         return order, {"Location": url_for(".OrderMember", order_id=order.id)}
 
 
@@ -84,7 +84,7 @@ class OrderMember(MethodView):
     def get(self, order_id: UUID) -> Order:
         """Show an order"""
         order = service.get(db.session(), order_id, by=caller.current())
-        blp.set_etag(order.version)
+        blp.set_etag(order.tag)
         return order
 
     @blp.requires("orders:write")
@@ -101,9 +101,9 @@ class OrderMember(MethodView):
         of it or, with too little stock, nothing. Reference, note and metadata can be changed at any time.
         """
         order = service.locked(db.session(), order_id, by=caller.current(), to="annotate")
-        blp.check_etag(order.version)
-        order = service.edit(db.session(), order, changes, currency=_terms()["currency"], by=caller.current())
-        blp.set_etag(order.version)
+        blp.check_etag(order.tag)
+        order = service.edit(db.session(), order, changes, **_terms(), by=caller.current())
+        blp.set_etag(order.tag)
         return order
 
 
@@ -138,7 +138,7 @@ def cancel(body: dict[str, Any], order_id: UUID) -> Order:
     is left the order is cancelled; one of which nothing is outstanding is 409 `invalid_transition`.
     """
     order = service.cancel(db.session(), order_id, **body, currency=_terms()["currency"], by=caller.current())
-    blp.set_etag(order.version)
+    blp.set_etag(order.tag)
     return order
 
 
@@ -156,7 +156,7 @@ def hold(body: dict[str, Any], order_id: UUID) -> Order:
     It keeps its stock, and nothing of it is shipped until it is resumed.
     """
     order = service.hold(db.session(), order_id, **body, by=caller.current())
-    blp.set_etag(order.version)
+    blp.set_etag(order.tag)
     return order
 
 
@@ -173,7 +173,7 @@ def resume(order_id: UUID) -> Order:
     It was on hold and goes on where it was.
     """
     order = service.resume(db.session(), order_id, by=caller.current())
-    blp.set_etag(order.version)
+    blp.set_etag(order.tag)
     return order
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -105,7 +105,7 @@ def import_placed(session: Session, orders: Sequence[Placed], *, by: Caller, loc
         InsufficientStock: one of them cannot be served; none is placed.
 
     """
-    stock.reserve_all(session, [order.promise(location_id=location_id) for order in orders], by=by)
+    stock.reserve_all(session, [replace(order, location_id=location_id).promise() for order in orders], by=by)
     repository.insert(session, orders)
 
 

@@ -24,7 +24,10 @@ TRANSITIONS: Mapping[str, Mapping[str, Collection[str]]] = {
     "annotate": {status: {status} for status in STATUSES},
     "hold": {PLACED: {ON_HOLD}, PARTIALLY_SHIPPED: {ON_HOLD}},
     "resume": {ON_HOLD: {PLACED, PARTIALLY_SHIPPED}},
-    "ship": {PLACED: {PLACED, PARTIALLY_SHIPPED, SHIPPED}, PARTIALLY_SHIPPED: {PARTIALLY_SHIPPED, SHIPPED}},
+    "ship": {
+        PLACED: {PLACED, PARTIALLY_SHIPPED, SHIPPED},
+        PARTIALLY_SHIPPED: {PARTIALLY_SHIPPED, SHIPPED, DELIVERED, RETURNED},
+    },
     "deliver": {
         PLACED: {PLACED},
         PARTIALLY_SHIPPED: {PARTIALLY_SHIPPED},
@@ -34,7 +37,7 @@ TRANSITIONS: Mapping[str, Mapping[str, Collection[str]]] = {
         RETURNED: {RETURNED},
     },
     "cancel": {
-        PLACED: {PLACED, CANCELLED, SHIPPED, DELIVERED, RETURNED},
+        PLACED: {PLACED, CANCELLED, PARTIALLY_SHIPPED, SHIPPED, DELIVERED, RETURNED},
         ON_HOLD: {ON_HOLD, CANCELLED, SHIPPED, DELIVERED, RETURNED},
         PARTIALLY_SHIPPED: {PARTIALLY_SHIPPED, SHIPPED, DELIVERED, RETURNED},
     },
@@ -67,12 +70,29 @@ DONE = {
 class Line(Protocol):
     """What counts of a line."""
 
-    quantity: int
-    cancelled_quantity: int
-    shipped_quantity: int
-    delivered_quantity: int
-    returned_quantity: int
-    is_stocked: bool
+    @property
+    def quantity(self) -> int:
+        """Units ordered."""
+
+    @property
+    def cancelled_quantity(self) -> int:
+        """Units cancelled since."""
+
+    @property
+    def shipped_quantity(self) -> int:
+        """Units that have left."""
+
+    @property
+    def delivered_quantity(self) -> int:
+        """Units of those that have arrived."""
+
+    @property
+    def returned_quantity(self) -> int:
+        """Units of those that came back."""
+
+    @property
+    def is_stocked(self) -> bool:
+        """Whether they are goods."""
 
 
 def ensure(status: str, action: str) -> None:

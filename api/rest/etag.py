@@ -46,7 +46,7 @@ def require_if_match() -> None:
         raise TagMalformed
 
 
-def check(version: int) -> None:
+def check(version: int | str) -> None:
     """Compare If-Match with the present version; weak tags never match.
 
     Raises:
@@ -58,14 +58,14 @@ def check(version: int) -> None:
         raise StaleVersion
 
 
-def announce(version: int) -> None:
+def announce(version: int | str) -> None:
     """Remember the tag for the answer; end a conditional GET here when the caller's copy is current."""
     g.etag = tag_of(version)
     if request.method in {"GET", "HEAD"} and _is_current(g.etag):
         _not_modified(g.etag)
 
 
-def tag_of(version: int) -> str:
+def tag_of(version: int | str) -> str:
     """Write a version as a strong entity tag."""
     return f'"{version}"'
 

@@ -201,12 +201,12 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # the same
         return self._decorate_view_func_or_method_view(_around(guard, etag=True), obj)
 
     @staticmethod
-    def check_etag(version: int) -> None:
+    def check_etag(version: int | str) -> None:
         """Refuse the change when the caller's copy is not this version."""
         etag.check(version)
 
     @staticmethod
-    def set_etag(version: int) -> None:
+    def set_etag(version: int | str) -> None:
         """Announce the version that is being answered."""
         etag.announce(version)
 

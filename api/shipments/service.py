@@ -69,7 +69,8 @@ def ship(
     shipped = _add_up(gone)
     left = sum(line.outstanding_quantity - shipped.get(line.line_no, 0) for line in order.lines if line.is_stocked)
     others = {line.line_no: line.outstanding_quantity for line in order.lines if not line.is_stocked}
-    along = others if not left else {no: quantity for no, quantity in (units or {}).items() if no in others}
+    takes_all = not left and (units is None or bool(shipped))
+    along = others if takes_all else {no: quantity for no, quantity in (units or {}).items() if no in others}
     along = {no: quantity for no, quantity in along.items() if quantity}
     if not (shipped or along):
         raise NothingToShip
@@ -175,7 +176,8 @@ def pick_list(session: Session, order_id: UUID, *, by: Caller) -> dict[str, Any]
     lines = {line.line_no: line for line in order.lines}
     kept: dict[UUID, list[dict[str, Any]]] = {}
     for row in stock.promises(session, order.id):
-        kept.setdefault(row.location_id, []).append(_picked(lines[row.line_no], row.quantity))
+        if row.line_no in lines:  # it may have been added since the order was read
+            kept.setdefault(row.location_id, []).append(_picked(lines[row.line_no], row.quantity))
     places = repository.places(session, kept.keys())
     return {
         "order_id": order.id,

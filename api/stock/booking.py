@@ -170,6 +170,8 @@ class Book:
     """How much of what was waiting waits no more."""
     told: dict[UUID, list[dict[str, Any]]] = field(default_factory=dict)
     """What each owner of a backorder got."""
+    tops_up: bool = False
+    """Whether what is kept may add to what levels keep for the same lines already."""
     openings: dict[LevelKey, Opening] = field(default_factory=dict)
     """The levels that were moved, as they were before."""
     _in_the_present: set[LevelKey] = field(default_factory=set)

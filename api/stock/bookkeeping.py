@@ -39,9 +39,11 @@ def lapse(session: Session, book: Book, item_ids: Collection[UUID]) -> None:
 
 def serve(session: Session, book: Book, items: Collection[UUID]) -> None:
     """Keep what is available of items, at locked levels, for those who have waited longest."""
-    waiting = repository.waiting_for(session, items) if items else ()
+    there = {key.item_id for key, balance in book.balances.items() if balance.available > 0}
+    waiting = repository.waiting_for(session, there.intersection(items)) if there.intersection(items) else ()
     if not waiting:
         return
+    book.tops_up = True
     places = repository.selling_among(session, {key.location_id for key in book.balances})
     for row in waiting:
         line = LineKey(row.owner_id, row.line_no)
@@ -58,8 +60,8 @@ def write(session: Session, book: Book) -> None:
     """Write a book, after those who wait have been given what has become available, and tell the world."""
     serve(session, book, book.risen())
     repository.write(session, book)
-    for owner_id, lines in book.told.items():
-        events.record(session, "order.backorder_filled", owner_id, {"lines": lines}, by=book.by)
+    news = [(owner_id, {"lines": lines}) for owner_id, lines in book.told.items()]
+    events.record_all(session, "order.backorder_filled", news, by=book.by)
     _tell_crossings(session, book)
 
 

@@ -87,7 +87,7 @@ def revise(session: Session, promise: Promise, less: Units, *, by: Caller) -> Ba
     """
     items = {demand.item_id for demand in promise.demands}
     balances, places = repository.lock_for_change(session, promise.owner_id, items)
-    book = Book(balances, by)
+    book = Book(balances, by, tops_up=True)
     _give_back(session, book, {promise.owner_id: less})
     if refusal := _keep(session, book, promise, places):
         raise refusal
@@ -155,7 +155,7 @@ def ship(
 
     """
     book = Book(repository.lock_of_owners(session, [owner_id]), by)
-    held = [row for row in repository.promises(session, [owner_id]) if location_id in {None, row.location_id}]
+    held = [row for row in _held(session, book, [owner_id]) if location_id in {None, row.location_id}]
     wanted = _all_of(held) if units is None else dict(units)
     _check_allocated(held, wanted)
     cause = Cause(SHIPMENT, reference=reference, source_id=shipment_id)
@@ -244,9 +244,7 @@ def _give_back(
 ) -> None:
     """Book what ends of what owners wait for and hold."""
     waiting = repository.waiting_of(session, owners.keys())
-    held = repository.promises(session, owners.keys())
-    if unknown := {LevelKey(row.item_id, row.location_id) for row in held} - book.balances.keys():
-        book.balances |= repository.lock_at(session, unknown)  # a backorder was served at a level that is new
+    held = _held(session, book, owners.keys())
     left = _Left(owners)
     for row in waiting:
         if quantity := left.take(row):
@@ -257,6 +255,14 @@ def _give_back(
             cause = Cause(RELEASE, reason=reason, source_id=row.owner_id, occurred_at=moments.get(row.owner_id))
             book.move(LevelKey(row.item_id, row.location_id), cause, reserved=-quantity)
             book.free(PromiseKey(row.owner_id, row.line_no, row.location_id), quantity)
+
+
+def _held(session: Session, book: Book, owners: Collection[UUID]) -> Sequence[AnyRow]:
+    """Read what owners hold; a backorder may have been served at a level that is new since the others were locked."""
+    held = repository.promises(session, owners)
+    if unknown := {LevelKey(row.item_id, row.location_id) for row in held} - book.balances.keys():
+        book.balances |= repository.lock_at(session, unknown)
+    return held
 
 
 def _all_of(held: Sequence[AnyRow]) -> dict[int, int]:

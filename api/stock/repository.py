@@ -158,7 +158,7 @@ _DROP = text(f"DELETE FROM allocations AS a USING {_FREED} = a.quantity RETURNIN
 
 _WAIT = text(f"""
     INSERT INTO stock_backorders AS b ({", ".join(_WAITING_TYPES)}) SELECT * FROM {unnest("w", _WAITING_TYPES)}
-    ON CONFLICT (owner_id, line_no) DO UPDATE SET quantity = b.quantity + excluded.quantity
+    ON CONFLICT (owner_id, line_no) DO UPDATE SET quantity = b.quantity + excluded.quantity, waiting_since = now()
 """)  # noqa: S608  # the same
 _SERVED = f"""{unnest("s", _SERVED_TYPES)}
     WHERE b.owner_id = s.owner_id AND b.line_no = s.line_no AND s.quantity"""
@@ -258,7 +258,7 @@ def write(session: Session, book: Book) -> None:
     ]
     movements = list(map(attrgetter(*_MOVEMENT_TYPES), book.movements))
     kept = [(*key, *what) for key, what in book.kept.items()]
-    is_copied, kept_is_copied = len(movements) >= COPIED_FROM, len(kept) >= COPIED_FROM
+    is_copied, kept_is_copied = len(movements) >= COPIED_FROM, len(kept) >= COPIED_FROM and not book.tops_up
     values = arrays("n", _LEVEL_TYPES, levels)
     values |= arrays("m", _MOVEMENT_TYPES, () if is_copied else movements)
     values |= arrays("k", _PROMISE_TYPES, () if kept_is_copied else kept)
@@ -336,7 +336,8 @@ def waiting_for(session: Session, item_ids: Collection[UUID]) -> Sequence[AnyRow
 def waiting_of(session: Session, owner_ids: Collection[UUID]) -> Sequence[AnyRow]:
     """Lock and read what owners wait for."""
     query = _AWAITED.where(Backorder.owner_id == any_(_uuids(owner_ids)))
-    return session.execute(query.order_by(Backorder.owner_id, Backorder.line_no).with_for_update()).all()
+    query = query.order_by(Backorder.item_id, Backorder.waiting_since, Backorder.owner_id, Backorder.line_no)
+    return session.execute(query.with_for_update()).all()
 
 
 def awaited_and_available(session: Session, *, at_most: int) -> Sequence[UUID]:

@@ -1,6 +1,6 @@
 """Take orders from promise to return: add reservations, backorders, shipments, returns and payments.
 
-The version before can go on while this runs and after it: it finds everything it writes to as it was.
+Stop the version before while this runs, and for good: it knows nothing of the totals and promises that are added.
 
 Revision ID: 0006
 Revises: 0005
@@ -37,12 +37,18 @@ PARTS_WITHIN_QUANTITY = (
     " AND cancelled_quantity + shipped_quantity <= quantity"
     " AND greatest(delivered_quantity, returned_quantity) <= shipped_quantity"
 )
+PARTS_WITHIN_TOTAL = "least(cancelled_total, refund_total) >= 0 AND cancelled_total + refund_total <= total"
 TOTALS = ("subtotal", "discount_total", "tax_total", "cancelled_total", "refund_total", "paid_total")
+
+HALF_EVEN = """CASE WHEN mod(abs(lines.ordered - lines.cancelled) * power(10::numeric, :places), 1) = 0.5
+    THEN 2 * round((lines.ordered - lines.cancelled) * power(10::numeric, :places) / 2) / power(10::numeric, :places)
+    ELSE round(lines.ordered - lines.cancelled, :places) END"""
+"""PostgreSQL rounds halves away from zero; totals here are rounded half to even."""
 
 ADD_UP = """
     UPDATE orders SET subtotal = lines.ordered,
         cancelled_total = CASE WHEN lines.ordered = lines.cancelled THEN total
-            ELSE least(total, greatest(0, total - round(lines.ordered - lines.cancelled, :places))) END
+            ELSE least(total, greatest(0, total - {rounded})) END
     FROM (
         SELECT order_id, sum(quantity * unit_price) AS ordered, sum(cancelled_quantity * unit_price) AS cancelled
         FROM order_lines GROUP BY order_id
@@ -139,12 +145,16 @@ def _describe_orders() -> None:
     op.add_column("orders", sa.Column("charges", JSONB(), server_default="[]", nullable=False))
     for name in TOTALS:
         op.add_column("orders", sa.Column(name, MONEY, server_default="0", nullable=False))
+    op.add_column("orders", sa.Column("location_id", sa.Uuid(), nullable=True))
+    op.add_column("orders", sa.Column("allocation_policy", sa.String(length=40), nullable=True))
+    op.add_column("orders", sa.Column("allow_backorders", sa.Boolean(), server_default="true", nullable=False))
     op.add_column("orders", sa.Column("created_by", sa.Uuid(), nullable=True))
     op.add_column("orders", sa.Column("reservation_id", sa.Uuid(), nullable=True))
     for name in ("held_at", "shipped_at", "delivered_at"):
         op.add_column("orders", sa.Column(name, MOMENT, nullable=True))
     op.add_column("orders", sa.Column("hold_reason", sa.String(length=200), nullable=True))
     op.create_foreign_key(op.f("fk_orders_reservation_id"), "orders", "reservations", ["reservation_id"], ["id"])
+    op.create_foreign_key(op.f("fk_orders_location_id"), "orders", "locations", ["location_id"], ["id"])
     op.drop_constraint("ck_orders_status_known", "orders")
     op.create_check_constraint(op.f("ck_orders_status_known"), "orders", STATUSES)
     op.create_index("ix_orders_status_placed_at_id", "orders", ["status", "placed_at", "id"])
@@ -170,10 +180,10 @@ def _describe_orders() -> None:
 
     currencies = op.get_bind().execute(sa.text("SELECT DISTINCT currency FROM orders")).scalars()
     for code in currencies.all():
-        op.get_bind().execute(sa.text(ADD_UP), {"currency": code, "places": Currency(code).exponent or 0})
-    op.create_check_constraint(
-        op.f("ck_orders_cancelled_total_within_total"), "orders", "cancelled_total BETWEEN 0 AND total"
-    )
+        op.get_bind().execute(
+            sa.text(ADD_UP.format(rounded=HALF_EVEN)), {"currency": code, "places": Currency(code).exponent or 0}
+        )
+    op.create_check_constraint(op.f("ck_orders_parts_within_total"), "orders", PARTS_WITHIN_TOTAL)
 
 
 def _describe_stock() -> None:
@@ -372,11 +382,12 @@ def downgrade() -> None:
     )
     op.drop_index("ix_orders_status_placed_at_id", "orders")
     op.drop_index("ix_orders_email", "orders")
-    op.drop_constraint("ck_orders_cancelled_total_within_total", "orders")
+    op.drop_constraint("ck_orders_parts_within_total", "orders")
     op.drop_constraint("ck_orders_status_known", "orders")
     op.create_check_constraint(op.f("ck_orders_status_known"), "orders", OLD_STATUSES)
     for name in (
-        "email", "shipping_address", "billing_address", "charges", *TOTALS, "created_by", "reservation_id", "held_at",
+        "email", "shipping_address", "billing_address", "charges", *TOTALS, "location_id", "allocation_policy",
+        "allow_backorders", "created_by", "reservation_id", "held_at",
         "hold_reason", "shipped_at", "delivered_at",
     ):  # fmt: skip
         op.drop_column("orders", name)

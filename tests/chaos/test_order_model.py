@@ -376,8 +376,7 @@ class Shop(RuleBasedStateMachine):
         kept = min(quantity, self.available(line.item))
         line.kept += kept
         if quantity > kept:
-            if not line.waiting:
-                self.queue.append((order, number))
+            self.queue = [one for one in self.queue if one != (order, number)] + [(order, number)]
             line.waiting += quantity - kept
 
     def give_back(self, order: Order, number: int, quantity: int) -> None:

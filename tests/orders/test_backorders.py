@@ -216,3 +216,29 @@ def test_an_edit_that_only_wants_less_of_what_waits_is_written(
     assert [line.backordered_quantity for line in changed.lines] == [2]
     assert level(session, cup, place) == Level(3, 3)
     assert differences(session) == []
+
+
+def test_thousands_of_lines_that_wait_are_served_together_with_those_half_served(
+    make: Factory, session: Session, place: Location
+) -> None:
+    item = make.item(stock=1, at=place, backorders="allow")
+    for lines in (1, 1000, 1000):
+        make.order(*[(item, 2 if lines == 1 else 1)] * lines)
+
+    make.receive(item, 3000, at=place)
+
+    assert level(session, item, place) == Level(3001, 2002)
+    assert differences(session) == []
+
+
+def test_who_wants_more_waits_for_it_behind_those_who_wait(
+    make: Factory, session: Session, cup: Item, place: Location
+) -> None:
+    first, second = make.order((cup, 4)), make.order((cup, 2))
+    session.execute(text("UPDATE stock_backorders SET waiting_since = now() - interval '1 hour'"))
+    locked = orders.locked(session, first.id, by=make.by, to="edit")
+    orders.edit(session, locked, {"lines": [orders.LineRequest(item_id=cup.id, quantity=9)]}, currency=GBP, by=make.by)
+
+    make.receive(cup, 2, at=place)
+
+    assert [waiting(make, one) for one in (first, second)] == [[6], [0]]

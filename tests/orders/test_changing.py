@@ -12,13 +12,16 @@ from api.extensions import db
 from api.orders import service as orders
 from api.orders.errors import (
     AlreadyShipped,
+    ChargedByHand,
     DiscountTooLarge,
     ExceedsOutstanding,
     FieldNotAllowed,
     InvalidTransition,
+    ItemArchived,
     LineUnknown,
     PriceNotAllowed,
 )
+from api.returns import service as returns
 from api.stock.errors import InsufficientStock
 from tests.factories import GBP
 from tests.live import at_once, committed
@@ -339,3 +342,94 @@ class TestTheTimeline:
         assert "actor_id" not in customer[0]
         shown = client.get(f"{ORDERS}/{order.id}", headers=make.headers(user=ada)).get_json()
         assert {"hold_reason", "created_by"}.isdisjoint(shown)
+
+
+class TestWhatAnEditMeans:
+    def test_an_item_is_named_by_the_sku_it_has_now(
+        self, make: Factory, session: Session, cup: Item, pot: Item
+    ) -> None:
+        order = make.order((cup, 2), (pot, 1))
+        session.execute(text("UPDATE items SET sku = 'NEW', unit_price = 99 WHERE id = :id"), {"id": cup.id})
+        session.execute(text("UPDATE items SET sku = :sku WHERE id = :id"), {"sku": order.lines[0].sku, "id": pot.id})
+
+        changed = edit(
+            make, order.id, lines=[{"sku": "new", "quantity": 1}, {"sku": order.lines[0].sku, "quantity": 3}]
+        )
+
+        assert [(line.line_no, line.item_id, line.quantity, line.unit_price) for line in changed.lines] == [
+            (1, cup.id, 1, Decimal("2.50")),
+            (2, pot.id, 3, Decimal("12.75")),
+        ]
+
+    def test_customers_get_more_at_the_price_of_now_only(self, make: Factory, session: Session, cup: Item) -> None:
+        ada = make.user(role="customer")
+        order = make.order((cup, 2), customer_id=ada.id)
+        session.execute(text("UPDATE items SET unit_price = 3 WHERE id = :id"), {"id": cup.id})
+
+        changed = edit(make, order.id, by=make.caller(role="customer", user=ada), lines=[of(cup, 5)])
+
+        assert [(line.quantity, line.unit_price) for line in changed.lines] == [
+            (2, Decimal("2.50")),
+            (3, Decimal("3.00")),
+        ]
+        assert differences(session) == []
+
+    def test_customers_leave_an_order_whole_whose_charges_were_worked_out(
+        self, make: Factory, session: Session, cup: Item
+    ) -> None:
+        ada = make.user(role="customer")
+        by = make.caller(role="customer", user=ada)
+        order = make.order((cup, 4), customer_id=ada.id, discounts=[{"label": "TEN", "amount": Decimal(5)}])
+
+        with pytest.raises(ChargedByHand):
+            edit(make, order.id, by=by, lines=[of(cup, 5)])
+        with pytest.raises(ChargedByHand):
+            orders.cancel(session, order.id, currency=GBP, by=by, lines=[orders.LineChoice(line_no=1, quantity=2)])
+
+        assert orders.cancel(session, order.id, currency=GBP, by=by).status == "cancelled"
+
+    def test_how_it_was_placed_still_holds(self, make: Factory, session: Session, place: Location) -> None:
+        item = make.item(stock=2, at=place, backorders="allow")
+        make.receive(item, 9, at=make.location())
+        here = make.order((item, 1), location_id=place.id, allow_backorders=False)
+
+        with pytest.raises(InsufficientStock), session.begin_nested():
+            edit(make, here.id, lines=[of(item, 3)])
+        edit(make, here.id, lines=[of(item, 2)])
+
+        assert level(session, item, place) == Level(2, 2)
+
+    def test_more_of_what_is_no_longer_sold_is_refused(self, make: Factory, session: Session, cup: Item) -> None:
+        order = make.order((cup, 2))
+        session.execute(text("UPDATE items SET archived_at = now() WHERE id = :id"), {"id": cup.id})
+
+        with pytest.raises(ItemArchived):
+            edit(make, order.id, lines=[of(cup, 3)])
+        assert edit(make, order.id, lines=[of(cup, 1)]).lines[0].quantity == 1
+
+    def test_what_was_granted_and_cancelled_is_never_more_than_was_ordered(
+        self, make: Factory, session: Session, cup: Item
+    ) -> None:
+        order = make.order((cup, 2))
+        make.payment(order, "5.00")
+        make.shipment(order, (cup, 1))
+        returns.receive(session, order.id, make.return_(order).id, by=make.by, refund_amount=Decimal(5))
+        make.payment(order, "5.00", kind="refund")
+
+        left = orders.cancel(session, order.id, currency=GBP, by=make.by)
+
+        assert (left.status, left.balance_due) == ("returned", Decimal(0))
+
+
+def test_units_that_come_change_the_tag_of_those_who_wait(make: Factory, client: FlaskClient, place: Location) -> None:
+    item = make.item(stock=1, at=place, backorders="allow")
+    headers = make.headers()
+    placed = client.post(ORDERS, json={"lines": [{"item_id": str(item.id), "quantity": 3}]}, headers=headers)
+    url, tag = f"{ORDERS}/{placed.get_json()['id']}", placed.headers["ETag"]
+
+    same = client.get(url, headers=headers | {"If-None-Match": tag})
+    make.receive(item, 5, at=place)
+    other = client.get(url, headers=headers | {"If-None-Match": tag})
+    changed = client.patch(url, json={"note": "Soon."}, headers=headers | {"If-Match": other.headers["ETag"]})
+
+    assert (same.status_code, other.status_code, changed.status_code) == (304, 200, 200)

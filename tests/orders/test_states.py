@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
@@ -18,6 +18,7 @@ from tests.factories import GBP
 from tests.stock.reading import differences
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from uuid import UUID
 
     from sqlalchemy.orm import Session
@@ -204,3 +205,46 @@ def test_what_is_not_stocked_does_not_keep_an_order_open(make: Factory, session:
 
 def test_the_diagram_in_the_documentation_is_that_of_the_table() -> None:
     assert states.diagram() in (PROJECT / "docs" / "orders.md").read_text("utf-8")
+
+
+def test_the_table_knows_every_way_that_quantities_can_go() -> None:
+    seen, ahead = set(), {(Counts(2, is_stocked=True), Counts(2, is_stocked=False), False)}
+    while ahead:
+        case = ahead.pop()
+        seen.add(case)
+        goods, service, is_held = case
+        status = states.status_of([goods, service], is_held=is_held)
+        for number, line in enumerate((goods, service)):
+            for action, changed in line.ways():
+                if status in states.TRANSITIONS[action]:
+                    one, two = (changed, service) if number == 0 else (goods, changed)
+                    after = states.follow(status, action, [one, two], is_held=is_held)
+                    ahead |= {(one, two, is_held and after == "on_hold")} - seen
+        for action, holds in (("hold", True), ("resume", False)):
+            if status in states.TRANSITIONS[action]:
+                states.follow(status, action, [goods, service], is_held=holds)
+                ahead |= {(goods, service, holds)} - seen
+
+    assert len(seen) > 500
+    assert {states.status_of([goods, service], is_held=is_held) for goods, service, is_held in seen} == set(STATUSES)
+
+
+class Counts(NamedTuple):
+    """What has become of the units of a line."""
+
+    quantity: int
+    cancelled_quantity: int = 0
+    shipped_quantity: int = 0
+    delivered_quantity: int = 0
+    returned_quantity: int = 0
+    is_stocked: bool = True
+
+    def ways(self) -> Iterator[tuple[str, Counts]]:
+        """Tell what can be done to one unit."""
+        if self.cancelled_quantity + self.shipped_quantity < self.quantity:
+            yield "cancel", self._replace(cancelled_quantity=self.cancelled_quantity + 1)
+            yield "ship", self._replace(shipped_quantity=self.shipped_quantity + 1)
+        if self.delivered_quantity < self.shipped_quantity:
+            yield "deliver", self._replace(delivered_quantity=self.delivered_quantity + 1)
+        if self.returned_quantity < self.shipped_quantity:
+            yield "receive_return", self._replace(returned_quantity=self.returned_quantity + 1)

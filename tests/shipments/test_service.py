@@ -432,3 +432,12 @@ def noise(make: Factory, session: Session, here: Location) -> Iterator[None]:
     yield
     assert level(session, other, here) == Level(7, 5)
     assert differences(session) == []
+
+
+def test_naming_part_of_what_is_not_stocked_ships_no_more(make: Factory) -> None:
+    one, two = (make.item(is_stocked=False) for _ in range(2))
+    order = make.order((one, 3), (two, 1))
+
+    first = make.shipment(order, (one, 1))
+
+    assert [(line.item_id, line.quantity) for line in first.lines] == [(one.id, 1)]
