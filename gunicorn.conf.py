@@ -65,3 +65,8 @@ def post_fork(_server: Arbiter, worker: Worker) -> None:
     with worker.app.wsgi().app_context():
         for engine in db.engines.values():
             engine.dispose(close=False)
+
+
+def post_worker_init(worker: Worker) -> None:
+    """Let requests that wait for events end when the worker is told to."""
+    worker.app.wsgi().extensions["waiting_room"].is_closing = lambda: not worker.alive

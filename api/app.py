@@ -24,9 +24,13 @@ from api.auth.routes import well_known
 from api.config import Settings
 from api.core import gate
 from api.core.vault import Vault
+from api.core.waiting import WaitingRoom
 from api.counts.cli import count
 from api.counts.routes import blp as counts
 from api.demo.cli import demo
+from api.events import tasks as event_tasks
+from api.events.cli import events as event_commands
+from api.events.routes import blp as events
 from api.extensions import cors, db, limiter, migrate
 from api.health.routes import blp as health
 from api.items.cli import items as item_commands
@@ -82,6 +86,7 @@ RESOURCES: tuple[Blueprint, ...] = (
     shipments,
     returns,
     payments,
+    events,
     audit,
 )
 EXPOSED_HEADERS = [
@@ -98,7 +103,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 """Names a health check on the same machine uses."""
 
 REDIS_TIMEOUTS = {"socket_connect_timeout": 0.15, "socket_timeout": 0.15}
-TASKS = (housekeeping, mail_tasks, account_tasks, stock_tasks, reservation_tasks)
+TASKS = (housekeeping, event_tasks, mail_tasks, account_tasks, stock_tasks, reservation_tasks)
 """Modules whose import declares background tasks."""
 
 COMMANDS = (
@@ -107,6 +112,7 @@ COMMANDS = (
     sessions,
     api_key_commands,
     demo,
+    event_commands,
     item_commands,
     order_commands,
     reservation_commands,
@@ -136,6 +142,7 @@ def configure(app: Flask, settings: Settings) -> None:
     app.url_map.merge_slashes = False
     app.extensions["stockroom"] = settings
     app.extensions["vault"] = Vault(settings.signing_secret)
+    app.extensions["waiting_room"] = WaitingRoom(settings.event_waiters)
     app.extensions["currency"] = Currency(settings.currency, settings.currency_places)
     app.config.from_mapping(flask_config(settings))
 

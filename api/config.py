@@ -223,6 +223,18 @@ class Settings(BaseSettings):
     account_limit: Annotated[str, AfterValidator(_readable_limit)] = Field(
         "50000 per minute", description="Requests of one account."
     )
+    event_waiters: int = Field(
+        2,
+        ge=0,
+        le=100,
+        description="Requests in each web process that may wait for events (`wait`); each takes one of its threads.",
+    )
+    event_retention_days: int | None = Field(
+        None, ge=14, description="How long events are kept, in whole months that are past; unset: for ever."
+    )
+    webhook_allowed_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_split)] = (
+        Field((), description="Networks that webhooks may reach although they are not public, comma-separated.")
+    )
     trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_split)] = Field(
         (), description="Networks of your own reverse proxies, whose X-Forwarded-For is believed, comma-separated."
     )

@@ -20,8 +20,10 @@ ADVISORY_LOCK = 5_301_977
 
 
 def belongs_to_us(_: SchemaItem, name: str | None, kind: str, *__: object) -> bool:
-    """Leave the task queue's tables, which have a schema file of their own, out of comparisons."""
-    return not (kind == "table" and (name or "").startswith("procrastinate_"))
+    """Leave out of comparisons: the task queue's tables, which have a schema file of their own, and partitions."""
+    if kind == "foreign_key_constraint":
+        return name != "fk_job_notes_job_id"  # points at such a table
+    return not (kind == "table" and (name or "").startswith(("procrastinate_", "events_")))
 
 
 def migrate() -> None:

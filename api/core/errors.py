@@ -64,6 +64,10 @@ class NotFound(DomainError):
     """There is no such thing, or it is somebody else's."""
 
 
+class Gone(DomainError):
+    """It was there, and is kept no longer."""
+
+
 class Conflict(DomainError):
     """The present state does not allow it."""
 

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
-from sqlalchemy import insert, select, text
+from sqlalchemy import exists, func, insert, select, text, update
 
 from api.core import bulk, ids
 from api.core.paging import Listing
-from api.events.models import Event
+from api.events.models import Consumer, Event, Feed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from uuid import UUID
 
     from sqlalchemy.orm import Session
 
     from api.core.caller import Caller
+
+AT_A_TIME = 1000
+"""How many events one statement publishes."""
 
 TYPES = {"id": "uuid", "subject_id": "uuid", "data": "jsonb"}
 _ADD_ALL = text(f"""
@@ -26,15 +30,46 @@ _ADD_ALL = text(f"""
     FROM {bulk.unnest("line", TYPES)}
 """)  # noqa: S608  # only names from the tables above are put into the text
 
+_PUBLISH = text("""
+    WITH pending AS MATERIALIZED (
+        SELECT id, recorded_at, subject_id,
+               row_number() OVER (ORDER BY number) AS place,
+               row_number() OVER (PARTITION BY subject_id ORDER BY number) AS step
+        FROM (SELECT * FROM events WHERE position IS NULL ORDER BY number LIMIT :at_a_time) AS oldest
+    ), counted AS (
+        INSERT INTO event_subjects AS subject (subject_id, sequence)
+        SELECT subject_id, count(*) FROM pending GROUP BY subject_id ORDER BY subject_id
+        ON CONFLICT (subject_id) DO UPDATE SET sequence = subject.sequence + excluded.sequence
+        RETURNING subject_id, sequence
+    ), totals AS (
+        SELECT subject_id, count(*) AS steps FROM pending GROUP BY subject_id
+    ), feed AS (
+        UPDATE event_feed SET last = last + (SELECT count(*) FROM pending)
+        RETURNING last - (SELECT count(*) FROM pending) AS before
+    )
+    UPDATE events AS event
+    SET position = feed.before + pending.place, sequence = counted.sequence - totals.steps + pending.step
+    FROM pending JOIN counted USING (subject_id) JOIN totals USING (subject_id) CROSS JOIN feed
+    WHERE event.id = pending.id AND event.recorded_at = pending.recorded_at
+""")
+
+
+class Ends(NamedTuple):
+    """Where the feed begins and ends, and whether committed events wait for a place in it."""
+
+    first: int
+    last: int
+    is_behind: bool
+
 
 def add(session: Session, type_: str, subject_id: UUID, data: dict[str, Any], *, by: Caller) -> None:
-    """Append one line to the feed."""
+    """Write down one event."""
     values = {"id": ids.new(), "type": type_, "subject_id": subject_id, "data": data}
     session.execute(insert(Event), values | {"actor_id": by.user_id, "request_id": by.request_id})
 
 
 def add_all(session: Session, type_: str, news: Iterable[tuple[UUID, dict[str, Any]]], *, by: Caller) -> None:
-    """Append many lines of one type to the feed, with one statement."""
+    """Write down many events of one type, with one statement."""
     rows = [(ids.new(), subject_id, orjson.dumps(data).decode()) for subject_id, data in news]
     facts = {"type": type_, "actor_id": by.user_id, "request_id": by.request_id}
     session.execute(_ADD_ALL, facts | bulk.arrays("line", TYPES, rows))
@@ -45,4 +80,89 @@ def of_subject(subject_id: UUID, *, without: Sequence[str]) -> Listing:
     query = select(Event).where(Event.subject_id == subject_id)
     if without:
         query = query.where(Event.type.not_in(without))
-    return Listing(query, keys=(Event.position,))
+    return Listing(query, keys=(Event.number,))
+
+
+def ends(session: Session) -> Ends:
+    """Look at the feed from afar."""
+    is_behind = exists().where(Event.position.is_(None))
+    return Ends(*session.execute(select(Feed.first, Feed.last, is_behind)).one())
+
+
+def publish(session: Session) -> int:
+    """Give a place in the feed to committed events that have none, at most a thousand; tell how many.
+
+    Places are consecutive and given in the order of `number`. Whoever publishes holds the feed's row until the commit,
+    so places become visible in their order; who finds it locked leaves the work to the other. The row is locked by a
+    statement before, because only a snapshot taken afterwards shows what the publisher before has done.
+    """
+    if session.scalar(select(Feed.last).with_for_update(skip_locked=True)) is None:
+        return 0
+    return session.execute(_PUBLISH, {"at_a_time": AT_A_TIME}).rowcount  # type: ignore[attr-defined,no-any-return]  # of a cursor result
+
+
+def published(
+    session: Session, *, after: int, until: int, types: Collection[str], subject_id: UUID | None, limit: int
+) -> Sequence[Event]:
+    """Read published events, in their order."""
+    query = select(Event).where(Event.position > after, Event.position <= until, Event.type.in_(sorted(types)))
+    if subject_id is not None:
+        query = query.where(Event.subject_id == subject_id)
+    return session.scalars(query.order_by(Event.position).limit(limit)).all()
+
+
+def named(session: Session, event_ids: Collection[UUID]) -> Sequence[Event]:
+    """Find events by id; one that is not published yet is not there."""
+    query = select(Event).where(Event.id.in_(event_ids), Event.position.is_not(None))
+    return session.scalars(query).all()
+
+
+def since(session: Session, *, after: int, limit: int) -> Sequence[Event]:
+    """Read the next published events of any type."""
+    query = select(Event).where(Event.position > after).order_by(Event.position).limit(limit)
+    return session.scalars(query).all()
+
+
+def lock_consumer(session: Session, name: str) -> int | None:
+    """Lock how far a consumer has come; None when somebody else has."""
+    return session.scalar(select(Consumer.position).where(Consumer.name == name).with_for_update(skip_locked=True))
+
+
+def move_consumer(session: Session, name: str, position: int) -> None:
+    """Note how far a consumer has come."""
+    session.execute(update(Consumer).where(Consumer.name == name).values(position=position))
+
+
+def consumers(session: Session) -> dict[str, int]:
+    """Tell how far every consumer has come."""
+    return dict(session.execute(select(Consumer.name, Consumer.position)).tuples().all())
+
+
+def make_partitions(session: Session) -> None:
+    """Make the partitions of the months to come."""
+    session.execute(select(func.keep_event_partitions(func.now())))
+
+
+def past_partitions(session: Session, *, days: int) -> Sequence[tuple[str, int]]:
+    """Name partitions, oldest first, whose events are all older than so many days, with the last position of each."""
+    month = func.to_char(func.now() - timedelta(days=days), "YYYY_MM")
+    names = session.scalars(
+        text("SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'events'::regclass ORDER BY 1")
+    )
+    oldest_kept = f"events_{session.scalar(select(month))}"
+    last = "SELECT coalesce(max(position), 0), bool_and(position IS NOT NULL) FROM {}"
+    found = []
+    for name in names:
+        if name >= oldest_kept or name == "events_default":
+            continue
+        position, is_published = session.execute(text(last.format(name))).one()
+        if is_published is not False:
+            found.append((name, position))
+    return found
+
+
+def drop_partition(session: Session, name: str, *, last: int) -> None:
+    """Let go of a month of events, and note where the feed begins now. Gives up when the table is busy for long."""
+    session.execute(text("SET LOCAL lock_timeout = '2s'"))
+    session.execute(text(f"DROP TABLE {name}"))
+    session.execute(update(Feed).values(first=func.greatest(Feed.first, last + 1)))

@@ -1,35 +1,200 @@
-"""How news travels upwards: a domain records what happened, others read the feed."""
+"""How news travels: a domain records what happened, others read the feed.
+
+The feed is complete and in order. An event is written in the transaction of its cause, without a place. Once it is
+committed, whoever reads the feed next gives it the next free `position`, without gaps; so a reader that remembers the
+last position it has seen never misses an event, however many commit at the same moment, or late.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from api.core.apart import apart
 from api.events import repository
+from api.events.catalogue import CATALOGUE, EventType, matching, visible
+from api.events.errors import EventNotFound, EventsExpired, EventTypeForbidden, EventTypeUnknown
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from uuid import UUID
 
     from sqlalchemy.orm import Session
 
     from api.core.caller import Caller
     from api.core.paging import Listing
+    from api.core.waiting import WaitingRoom
+    from api.events.models import Event
+
+WINDOW = 10_000
+"""How many positions one request looks through at most for events of the types it wants."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A part of the feed, and where to go on: `next_after` lies behind everything that was looked at."""
+
+    data: Sequence[Event]
+    next_after: int
+    has_more: bool
 
 
 def record(session: Session, type_: str, subject_id: UUID, data: dict[str, Any], *, by: Caller) -> None:
     """Say what happened, in the transaction in which it happened; a rolled-back change leaves no event.
 
-    `type_` is `subject.past_participle`, as in `order.placed`; `data` must be representable in JSON.
+    `type_` is one of the catalogue, and `data` what its schema says.
     """
-    repository.add(session, type_, subject_id, data, by=by)
+    repository.add(session, CATALOGUE[type_].name, subject_id, data, by=by)
 
 
 def record_all(session: Session, type_: str, news: Sequence[tuple[UUID, dict[str, Any]]], *, by: Caller) -> None:
     """Say the same of many subjects, each with data of its own, in one statement."""
     if news:
-        repository.add_all(session, type_, news, by=by)
+        repository.add_all(session, CATALOGUE[type_].name, news, by=by)
 
 
 def of_subject(session: Session, subject_id: UUID, *, without: Sequence[str] = ()) -> Listing:  # noqa: ARG001  # as all lists
     """List what happened to a subject, oldest first, without events of some types."""
     return repository.of_subject(subject_id, without=without)
+
+
+def types(*, by: Caller) -> list[EventType]:
+    """List the types of events the caller may see."""
+    seen = visible(by.scopes)
+    return [one for one in CATALOGUE.values() if one.name in seen]
+
+
+def get(session: Session, event_id: UUID, *, by: Caller) -> Event:
+    """Find a published event.
+
+    Raises:
+        EventNotFound: there is none, or the caller may not see it.
+
+    """
+    catch_up(session)
+    found = repository.named(session, [event_id])
+    if not found or found[0].type not in visible(by.scopes):
+        raise EventNotFound
+    return found[0]
+
+
+def choose(patterns: Collection[str] | None, *, scopes: frozenset[str]) -> set[str]:
+    """Find the types that names and beginnings stand for; without any, all that may be seen with these scopes.
+
+    Raises:
+        EventTypeUnknown: a pattern stands for none.
+        EventTypeForbidden: a type is named that may not be seen.
+
+    """
+    seen = visible(scopes)
+    if not patterns:
+        return seen
+    found, unknown = matching(list(patterns))
+    if unknown:
+        raise EventTypeUnknown(name=ascii(unknown[0]))
+    if hidden := sorted(found - seen):
+        raise EventTypeForbidden(name=hidden[0], scopes=" and ".join(CATALOGUE[hidden[0]].scopes))
+    return found
+
+
+def read(
+    session: Session,
+    *,
+    by: Caller,
+    after: int | None = None,
+    types: Collection[str] | None = None,
+    subject_id: UUID | None = None,
+    limit: int = 100,
+) -> Slice:
+    """Read what follows a position: without one, from the first event that is kept.
+
+    Raises:
+        EventsExpired: some of it is no longer kept.
+        EventTypeUnknown, EventTypeForbidden: there are no such events for the caller.
+
+    """
+    wanted = choose(types, scopes=by.scopes)
+    ends = catch_up(session)
+    before = ends.first - 1
+    start = before if after is None else after
+    if start < before:
+        raise EventsExpired(first=ends.first, after=start, before=before)
+    until = ends.last if subject_id else min(ends.last, start + WINDOW)
+    found = repository.published(session, after=start, until=until, types=wanted, subject_id=subject_id, limit=limit)
+    is_full = len(found) == limit
+    reached = max(start, (found[-1].position or 0) if is_full else until)
+    return Slice(found, reached, reached < ends.last)
+
+
+def follow(
+    session: Session,
+    *,
+    by: Caller,
+    room: WaitingRoom,
+    wait: float = 0,
+    after: int | None = None,
+    types: Collection[str] | None = None,
+    subject_id: UUID | None = None,
+    limit: int = 100,
+) -> Slice:
+    """Read what follows a position; when that is nothing, wait for it, holding no database connection.
+
+    Waits at most `wait` seconds, and not at all when the room has no free seat.
+
+    Raises: what `read` raises.
+    """
+    found = read(session, by=by, after=after, types=types, subject_id=subject_id, limit=limit)
+    if found.data or not wait:
+        return found
+    session.rollback()  # gives the connection back
+    with room.seat(wait) as is_over:
+        while not found.data and (found.has_more or not is_over()):
+            found = read(session, by=by, after=found.next_after, types=types, subject_id=subject_id, limit=limit)
+            session.rollback()
+    return found
+
+
+def catch_up(session: Session) -> repository.Ends:
+    """Give every committed event its place in the feed, in a transaction of its own; tell where the feed ends."""
+    ends = repository.ends(session)
+    if not ends.is_behind:
+        return ends
+    with apart(session) as own:
+        while repository.publish(own) == repository.AT_A_TIME:
+            own.commit()
+    return repository.ends(session)
+
+
+def take(session: Session, consumer: str, *, limit: int = 500) -> Sequence[Event]:
+    """Hand a consumer the next events, and note in the present transaction that it has had them.
+
+    Empty when there are none, and when another worker is at it. Begins by ending the transaction of the caller.
+    """
+    catch_up(session)
+    position = repository.lock_consumer(session, consumer)
+    if position is None:
+        return []
+    found = repository.since(session, after=position, limit=limit)
+    if found:
+        repository.move_consumer(session, consumer, found[-1].position or 0)
+    return found
+
+
+def named(session: Session, event_ids: Collection[UUID]) -> dict[UUID, Event]:
+    """Find published events by id."""
+    return {event.id: event for event in repository.named(session, event_ids)}
+
+
+def keep_partitions(session: Session, *, days: int | None) -> list[str]:
+    """Make room for the months to come, and drop months that ended more than so many days ago; tell which.
+
+    A month that some consumer has not read to its end is kept.
+    """
+    repository.make_partitions(session)
+    if days is None:
+        return []
+    slowest = min(repository.consumers(session).values(), default=0)
+    past = [(name, last) for name, last in repository.past_partitions(session, days=days) if last <= slowest]
+    for name, last in past:
+        repository.drop_partition(session, name, last=last)
+    return [name for name, _ in past]

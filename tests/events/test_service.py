@@ -17,24 +17,25 @@ if TYPE_CHECKING:
 
     from tests.factories import Factory
 
-_FEED = text("SELECT * FROM events WHERE subject_id = :subject ORDER BY position")
+KETTLE = {"sku": "KETTLE", "name": "Kettle", "unit_price": "19.99", "is_stocked": True}
+_FEED = text("SELECT * FROM events WHERE subject_id = :subject ORDER BY number")
 
 
 def test_an_event_says_what_happened_to_whom_by_whom_and_when(make: Factory, session: Session) -> None:
     by, subject = replace(make.caller(role="clerk"), request_id="request-7"), uuid4()
 
-    events.record(session, "kettle.boiled", subject, {"degrees": 100, "where": {"kitchen": ["left"]}}, by=by)
+    events.record(session, "item.updated", subject, KETTLE | {"where": {"kitchen": ["left"]}}, by=by)
 
     (event,) = session.execute(_FEED, {"subject": subject}).all()
-    assert (event.type, event.actor_id, event.request_id) == ("kettle.boiled", by.user_id, "request-7")
-    assert event.data == {"degrees": 100, "where": {"kitchen": ["left"]}}
+    assert (event.type, event.actor_id, event.request_id) == ("item.updated", by.user_id, "request-7")
+    assert event.data == KETTLE | {"where": {"kitchen": ["left"]}}
     assert event.occurred_at == session.scalar(text("SELECT now()"))
 
 
 def test_a_command_at_the_console_is_nobody(make: Factory, session: Session) -> None:
     subject = uuid4()
 
-    events.record(session, "kettle.boiled", subject, {}, by=make.by)
+    events.record(session, "item.updated", subject, KETTLE, by=make.by)
 
     (event,) = session.execute(_FEED, {"subject": subject}).all()
     assert (event.actor_id, event.request_id) == (None, None)
@@ -44,7 +45,7 @@ def test_positions_rise_in_the_order_of_recording(make: Factory, session: Sessio
     subject = uuid4()
 
     for number in range(5):
-        events.record(session, "kettle.boiled", subject, {"number": number}, by=make.by)
+        events.record(session, "item.updated", subject, KETTLE | {"number": number}, by=make.by)
 
     feed = session.execute(_FEED, {"subject": subject}).all()
     assert [event.data["number"] for event in feed] == [0, 1, 2, 3, 4]
@@ -55,7 +56,7 @@ def test_a_change_that_is_rolled_back_leaves_no_event(make: Factory, session: Se
     subject = uuid4()
 
     with session.begin_nested() as change:
-        events.record(session, "kettle.boiled", subject, {}, by=make.by)
+        events.record(session, "item.updated", subject, KETTLE, by=make.by)
         change.rollback()
 
     assert session.execute(_FEED, {"subject": subject}).all() == []

@@ -235,7 +235,7 @@ def test_events_tell_of_each_item_what_is_told_of_one(
     client.post(ITEMS, json=NEW | {"sku": "ONE"}, headers=admin)
     client.post(BULK, json={"items": [NEW]}, headers=admin)
 
-    one, other = session.scalars(select(Event).where(Event.type == "item.created").order_by(Event.position))
+    one, other = session.scalars(select(Event).where(Event.type == "item.created").order_by(Event.number))
     assert other.data == one.data | {"sku": "NEW"}
     assert other.actor_id == one.actor_id
     assert other.request_id is not None

@@ -73,7 +73,7 @@ def test_units_that_come_are_for_the_oldest_first(make: Factory, session: Sessio
     assert [waiting(make, one) for one in (first, second, third)] == [[0], [2], [1]]
     assert level(session, cup, place) == Level(7, 7)
     news = session.execute(
-        text("SELECT subject_id, data FROM events WHERE type = 'order.backorder_filled' ORDER BY position")
+        text("SELECT subject_id, data FROM events WHERE type = 'order.backorder_filled' ORDER BY number")
     ).all()
     assert [(row.subject_id, row.data["lines"][0]["quantity"]) for row in news] == [(first.id, 2), (second.id, 2)]
     assert differences(session) == []

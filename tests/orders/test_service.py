@@ -388,7 +388,7 @@ class TestCancelling:
         orders.cancel(session, order.id, currency=GBP, by=make.by, reason="Ordered twice")
 
         news = session.execute(
-            text("SELECT type, data FROM events WHERE subject_id = :id ORDER BY position"), {"id": order.id}
+            text("SELECT type, data FROM events WHERE subject_id = :id ORDER BY number"), {"id": order.id}
         ).all()
         assert [row.type for row in news] == ["order.placed", "order.cancelled"]
         assert news[1].data == {

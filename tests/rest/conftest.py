@@ -48,5 +48,5 @@ def admin(log_in: Callable[[str], dict[str, str]]) -> dict[str, str]:
 @pytest.fixture
 def recorded_request_id(session: Session) -> Callable[[], str | None]:
     """Read the request id beside the newest line of the feed."""
-    newest = select(Event.request_id).order_by(Event.position.desc()).limit(1)
+    newest = select(Event.request_id).order_by(Event.number.desc()).limit(1)
     return lambda: session.scalar(newest)

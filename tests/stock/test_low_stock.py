@@ -34,7 +34,7 @@ SYSTEM = Caller.system()
 
 def news(session: Session) -> list[tuple[str, dict[str, Any]]]:
     """Tell which crossings were recorded, oldest first."""
-    query = text("SELECT type, data FROM events WHERE type IN ('stock.low', 'stock.replenished') ORDER BY position")
+    query = text("SELECT type, data FROM events WHERE type IN ('stock.low', 'stock.replenished') ORDER BY number")
     return [(row.type, row.data) for row in session.execute(query)]
 
 

@@ -1,0 +1,1 @@
+"""Webhooks: what happened, sent to the URLs of those who subscribed."""

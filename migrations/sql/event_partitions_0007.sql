@@ -1,0 +1,59 @@
+-- An event is immutable; only its place in the feed is added once, after it has been committed.
+CREATE FUNCTION refuse_other_event() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'UPDATE' THEN
+        IF OLD.position IS NULL AND NEW.position IS NOT NULL
+            AND (NEW.id, NEW.type, NEW.subject_id, NEW.occurred_at, NEW.recorded_at, NEW.actor_id, NEW.request_id,
+                 NEW.data, NEW.number)
+            IS NOT DISTINCT FROM
+                (OLD.id, OLD.type, OLD.subject_id, OLD.occurred_at, OLD.recorded_at, OLD.actor_id, OLD.request_id,
+                 OLD.data, OLD.number)
+        THEN
+            RETURN NEW;
+        END IF;
+    ELSIF TG_TABLE_NAME = 'events_default' THEN
+        RETURN OLD; -- on its way to a partition of its own
+    END IF;
+    RAISE EXCEPTION 'events are append-only' USING ERRCODE = 'restrict_violation';
+END
+$$;
+
+CREATE TRIGGER events_are_immutable
+BEFORE UPDATE OR DELETE ON events
+FOR EACH ROW EXECUTE FUNCTION refuse_other_event();
+
+CREATE TRIGGER events_are_not_emptied
+BEFORE TRUNCATE ON events
+FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+
+-- Where events go that nobody has made a partition for: none is ever refused.
+CREATE TABLE events_default PARTITION OF events DEFAULT;
+
+-- Make the partitions from the month of `since` to three months ahead, and move into them what waits in the default.
+CREATE FUNCTION keep_event_partitions(since timestamptz) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    month timestamptz;
+    upper_bound timestamptz;
+    partition text;
+BEGIN
+    FOR month IN
+        SELECT generate_series(
+            date_trunc('month', since, 'UTC'), date_trunc('month', now(), 'UTC') + interval '3 months', interval '1 month', 'UTC')
+    LOOP
+        partition := 'events_' || to_char(month AT TIME ZONE 'UTC', 'YYYY_MM');
+        upper_bound := date_add(month, interval '1 month', 'UTC');
+        CONTINUE WHEN to_regclass(partition) IS NOT NULL;
+        IF NOT EXISTS (SELECT FROM events_default WHERE recorded_at >= month AND recorded_at < upper_bound) THEN
+            EXECUTE format('CREATE TABLE %I PARTITION OF events FOR VALUES FROM (%L) TO (%L)',
+                           partition, month, upper_bound);
+        ELSE
+            EXECUTE format('CREATE TABLE %I (LIKE events INCLUDING DEFAULTS)', partition);
+            EXECUTE format('INSERT INTO %I SELECT * FROM events_default WHERE recorded_at >= %L AND recorded_at < %L',
+                           partition, month, upper_bound);
+            DELETE FROM events_default WHERE recorded_at >= month AND recorded_at < upper_bound;
+            EXECUTE format('ALTER TABLE events ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
+                           partition, month, upper_bound);
+        END IF;
+    END LOOP;
+END
+$$;
