@@ -65,6 +65,8 @@ from api.transfers.cli import transfers as transfer_commands
 from api.transfers.routes import blp as transfers
 from api.users.cli import users as user_commands
 from api.users.routes import blp as users
+from api.webhooks import tasks as webhook_tasks
+from api.webhooks.routes import blp as webhooks
 
 if TYPE_CHECKING:
     from api.rest.smorest import Blueprint
@@ -87,6 +89,7 @@ RESOURCES: tuple[Blueprint, ...] = (
     returns,
     payments,
     events,
+    webhooks,
     audit,
 )
 EXPOSED_HEADERS = [
@@ -103,7 +106,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 """Names a health check on the same machine uses."""
 
 REDIS_TIMEOUTS = {"socket_connect_timeout": 0.15, "socket_timeout": 0.15}
-TASKS = (housekeeping, event_tasks, mail_tasks, account_tasks, stock_tasks, reservation_tasks)
+TASKS = (housekeeping, event_tasks, mail_tasks, account_tasks, stock_tasks, reservation_tasks, webhook_tasks)
 """Modules whose import declares background tasks."""
 
 COMMANDS = (

@@ -33,6 +33,11 @@ class Vault:
         message = "\0".join(str(part) for part in parts).encode()
         return urlsafe_b64encode(hmac.digest(self._key(f"token:{purpose}"), message, "sha256")).decode().rstrip("=")
 
+    def derive(self, purpose: str, *parts: object) -> bytes:
+        """Make 32 bytes that stand for `parts`: a key that is not kept, for it can be made again."""
+        message = "\0".join(str(part) for part in parts).encode()
+        return hmac.digest(self._key(f"derived:{purpose}"), message, "sha256")
+
     def is_token(self, candidate: str, purpose: str, *parts: object) -> bool:
         """Tell, in constant time, whether a candidate is the token that stands for `parts`."""
         return hmac.compare_digest(candidate.encode(), self.token(purpose, *parts).encode())

@@ -97,6 +97,12 @@ def choose(patterns: Collection[str] | None, *, scopes: frozenset[str]) -> set[s
     return found
 
 
+def expand(patterns: Collection[str], *, scopes: frozenset[str]) -> set[str]:
+    """Find the types that names and beginnings stand for, as far as they may be seen; without any, all that may be."""
+    seen = visible(scopes)
+    return seen & matching(list(patterns))[0] if patterns else seen
+
+
 def read(
     session: Session,
     *,

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, func, text
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, false, func, true
+from sqlalchemy import text as sql
 from sqlalchemy.orm import Mapped, mapped_column
 
 from api.core.orm import Base, Identified
@@ -19,8 +20,8 @@ class Notification(Identified, Base):
     __table_args__ = (
         Index("uq_notifications_event_id_user_id", "event_id", "user_id", unique=True),
         Index("ix_notifications_user_id", "user_id", "id"),
-        Index("ix_notifications_unread", "user_id", postgresql_where=text("in_app AND read_at IS NULL")),
-        Index("ix_notifications_digest", "user_id", "kind", postgresql_where=text("in_digest")),
+        Index("ix_notifications_unread", "user_id", postgresql_where=sql("in_app AND read_at IS NULL")),
+        Index("ix_notifications_digest", "user_id", "kind", postgresql_where=sql("in_digest")),
     )
 
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
@@ -31,8 +32,8 @@ class Notification(Identified, Base):
     subject_type: Mapped[str] = mapped_column(String(40))
     subject_id: Mapped[UUID]
     data: Mapped[dict[str, Any]]
-    in_app: Mapped[bool] = mapped_column(default=True, server_default=text("true"))
-    in_digest: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    in_app: Mapped[bool] = mapped_column(default=True, server_default=true())
+    in_digest: Mapped[bool] = mapped_column(default=False, server_default=false())
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     read_at: Mapped[datetime | None]
 

@@ -18,7 +18,9 @@ class WebhookEndpoint(Identified, Timestamped, Versioned, Base):
     """A subscriber's URL, and how well it has been doing.
 
     The secret is not stored: it is derived from the id and `generation`. `headers` are encrypted, for they may hold
-    credentials. While `resume_at` lies ahead the circuit is open and nothing is sent.
+    credentials. `scopes` are those of whoever made it, at that moment; what they do not cover is not sent.
+    While `resume_at` lies ahead the circuit is open and nothing is sent. Health does not count as a change: `version`
+    stays as it is.
     """
 
     __tablename__ = "webhook_endpoints"
@@ -29,6 +31,7 @@ class WebhookEndpoint(Identified, Timestamped, Versioned, Base):
     types: Mapped[list[str]] = mapped_column(ARRAY(String(80)), default=list, server_default="{}")
     header_names: Mapped[list[str]] = mapped_column(ARRAY(String(200)), default=list, server_default="{}")
     headers: Mapped[bytes | None] = mapped_column(LargeBinary)
+    scopes: Mapped[list[str]] = mapped_column(ARRAY(String(40)), default=list, server_default="{}")
     max_in_flight: Mapped[int] = mapped_column(SmallInteger, default=4, server_default="4")
     created_by: Mapped[UUID | None]
     generation: Mapped[int] = mapped_column(default=1, server_default="1")
@@ -51,7 +54,7 @@ class WebhookDelivery(Identified, Base):
         CheckConstraint("status IN ('pending', 'delivered', 'failed', 'cancelled')", name="status_known"),
         Index("uq_webhook_deliveries_endpoint_id_event_id", "endpoint_id", "event_id", unique=True),
         Index("ix_webhook_deliveries_endpoint_id", "endpoint_id", "id"),
-        Index("ix_webhook_deliveries_due", "endpoint_id", "due_at", postgresql_where=text("status = 'pending'")),
+        Index("ix_webhook_deliveries_due", "endpoint_id", "due_at", "id", postgresql_where=text("status = 'pending'")),
         Index("ix_webhook_deliveries_finished_at", "finished_at", postgresql_where=text("finished_at IS NOT NULL")),
     )
 

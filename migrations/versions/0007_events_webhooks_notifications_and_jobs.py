@@ -161,6 +161,7 @@ def _build_webhooks() -> None:
         sa.Column("types", ARRAY(sa.String(length=80)), server_default="{}", nullable=False),
         sa.Column("header_names", ARRAY(sa.String(length=200)), server_default="{}", nullable=False),
         sa.Column("headers", sa.LargeBinary(), nullable=True),
+        sa.Column("scopes", ARRAY(sa.String(length=40)), server_default="{}", nullable=False),
         sa.Column("max_in_flight", sa.SmallInteger(), server_default="4", nullable=False),
         sa.Column("created_by", sa.Uuid(), nullable=True),
         sa.Column("generation", sa.Integer(), server_default="1", nullable=False),
@@ -212,8 +213,14 @@ def _build_webhooks() -> None:
     op.create_index(
         "ix_webhook_deliveries_due",
         "webhook_deliveries",
-        ["endpoint_id", "due_at"],
+        ["endpoint_id", "due_at", "id"],
         postgresql_where=sa.text("status = 'pending'"),
+    )
+    op.create_index(
+        "ix_webhook_deliveries_claimed",
+        "webhook_deliveries",
+        ["endpoint_id"],
+        postgresql_where=sa.text("claimed_until IS NOT NULL"),
     )
     op.create_index(
         "ix_webhook_deliveries_finished_at",

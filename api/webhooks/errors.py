@@ -1,0 +1,50 @@
+"""What can go wrong with webhooks."""
+
+from api.core.errors import Conflict, NotFound, RuleViolation
+
+
+class EndpointNotFound(NotFound):
+    """No such endpoint."""
+
+    code = "webhook_endpoint_not_found"
+    message = "There is no such webhook endpoint."
+
+
+class DeliveryNotFound(NotFound):
+    """No such delivery."""
+
+    code = "webhook_delivery_not_found"
+    message = "There is no such delivery to this webhook endpoint; finished ones are kept for 30 days."
+
+
+class UrlNotAllowed(RuleViolation):
+    """A URL that must not be called, by its form or by where it leads."""
+
+    code = "url_not_allowed"
+    message = "{reason}"
+    field = "url"
+
+
+class UrlUnresolvable(RuleViolation):
+    """A URL whose host has no address."""
+
+    code = "url_unresolvable"
+    message = "{reason}"
+    field = "url"
+
+
+class RotationUnderWay(Conflict):
+    """The secret before the present one is still in use."""
+
+    code = "rotation_under_way"
+    message = (
+        "The secret was changed less than a day ago, and the one before is still accepted until {until}. Wait, or send "
+        "keep_previous=false to drop both at once."
+    )
+
+
+class EndpointInactive(Conflict):
+    """Nothing is sent to an endpoint that is switched off."""
+
+    code = "webhook_endpoint_inactive"
+    message = "The webhook endpoint is switched off; switch it on first: PATCH it with is_active=true."

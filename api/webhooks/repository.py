@@ -1,0 +1,288 @@
+"""Every statement about webhooks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Boolean, String, Uuid, column, delete, func, insert, select, table, text, update
+
+from api.core import bulk, ids
+from api.core.orm import Repository
+from api.core.paging import Listing
+from api.webhooks.models import DELIVERED, FAILED, PENDING, WebhookAttempt, WebhookDelivery, WebhookEndpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime, timedelta
+    from uuid import UUID
+
+    from sqlalchemy.orm import Session
+
+    from api.core.orm import AnyRow
+    from api.webhooks.schedule import Health, Result
+
+_USERS = table("users", column("id", Uuid), column("role", String), column("is_active", Boolean))
+_EVENTS = table("events", column("position"), column("recorded_at"))
+"""What this domain reads of others' tables."""
+
+_ADDED = {"id": "uuid", "endpoint_id": "uuid", "event_id": "uuid", "event_type": "text", "position": "int8"}
+_ADD = f"""
+    INSERT INTO webhook_deliveries AS delivery (id, endpoint_id, event_id, event_type, position)
+    SELECT id, endpoint_id, event_id, event_type, position FROM {bulk.unnest("line", _ADDED)}
+"""  # noqa: S608  # only names from the table above are put into the text
+_ADD_NEW = text(_ADD + "ON CONFLICT (endpoint_id, event_id) DO NOTHING")
+
+_AGAIN = """
+    INSERT INTO webhook_deliveries AS delivery (id, endpoint_id, event_id, event_type, position)
+    SELECT gen_random_uuid(), :endpoint_id, id, type, position FROM events
+    WHERE position > :after AND position <= :until AND type = ANY(CAST(:types AS text[]))
+    ORDER BY position
+    ON CONFLICT (endpoint_id, event_id) DO UPDATE
+    SET status = 'pending', attempts = 0, due_at = now(), finished_at = NULL
+    WHERE delivery.status <> 'pending' AND (NOT :only_failed OR delivery.status <> 'delivered')
+"""
+
+_CLAIM = text("""
+    WITH awake AS (
+        SELECT id, CASE WHEN resume_at IS NULL THEN max_in_flight ELSE 1 END AS room
+        FROM webhook_endpoints AS endpoint
+        WHERE is_active AND (resume_at IS NULL OR resume_at <= now()) AND EXISTS (
+            SELECT FROM webhook_deliveries
+            WHERE endpoint_id = endpoint.id AND status = 'pending' AND due_at <= now()
+        )
+        ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
+    ), due AS (
+        SELECT chosen.id FROM awake CROSS JOIN LATERAL (
+            SELECT id, due_at FROM webhook_deliveries
+            WHERE endpoint_id = awake.id AND status = 'pending' AND due_at <= now()
+            ORDER BY due_at, id
+            LIMIT greatest(0, awake.room - (
+                SELECT count(*) FROM webhook_deliveries WHERE endpoint_id = awake.id AND claimed_until > now()
+            ))
+        ) AS chosen
+        ORDER BY chosen.due_at, chosen.id LIMIT :room
+    )
+    UPDATE webhook_deliveries AS delivery
+    SET attempts = attempts + 1, claimed_until = now() + :lease, due_at = now() + :lease
+    FROM due, webhook_endpoints AS endpoint
+    WHERE delivery.id = due.id AND delivery.status = 'pending' AND endpoint.id = delivery.endpoint_id
+    RETURNING delivery.id, delivery.endpoint_id, delivery.event_id, delivery.event_type, delivery.attempts,
+              delivery.created_at, endpoint.url, endpoint.headers, endpoint.generation, endpoint.rotated_at
+""")
+
+_SETTLED = {
+    "id": "uuid",
+    "number": "int4",
+    "outcome": "text",
+    "wait": "interval",
+    "status": "int2",
+    "error": "text",
+}
+_SETTLE = text(f"""
+    UPDATE webhook_deliveries AS delivery
+    SET status = line.outcome, claimed_until = NULL, last_status = line.status, last_error = line.error,
+        due_at = now() + coalesce(line.wait, interval '0'),
+        finished_at = CASE WHEN line.outcome = 'pending' THEN NULL ELSE now() END
+    FROM {bulk.unnest("line", _SETTLED)}
+    WHERE delivery.id = line.id AND delivery.status = 'pending'
+    AND (delivery.attempts = line.number OR line.outcome = 'delivered')
+""")  # noqa: S608  # the same
+
+_TALLY = text("""
+    INSERT INTO webhook_results AS known (result, total)
+    SELECT * FROM unnest(CAST(:results AS text[]), CAST(:totals AS int8[]))
+    ON CONFLICT (result) DO UPDATE SET total = known.total + excluded.total
+""")
+
+_DEPTH = text("""
+    SELECT count(*) AS pending, extract(epoch FROM now() - min(created_at))::float AS oldest_seconds
+    FROM webhook_deliveries JOIN webhook_endpoints AS endpoint ON endpoint.id = endpoint_id
+    WHERE status = 'pending' AND is_active
+""")
+
+
+class WebhookRepository(Repository[WebhookEndpoint]):
+    """Endpoints and what is on its way to them."""
+
+    model = WebhookEndpoint
+
+    def listing(self) -> Listing:
+        """List endpoints, oldest first."""
+        return Listing(select(WebhookEndpoint), keys=(WebhookEndpoint.id,))
+
+    def save(self) -> None:
+        """Send changes at once."""
+        self.session.flush()
+
+    def delete(self, endpoint: WebhookEndpoint) -> None:
+        """Remove an endpoint with all deliveries."""
+        self.session.delete(endpoint)
+        self.session.flush()
+
+    def deliveries(self, endpoint_id: UUID, *, status: str | None, event_type: str | None) -> Listing:
+        """List deliveries, newest first."""
+        query = select(WebhookDelivery).where(WebhookDelivery.endpoint_id == endpoint_id)
+        if status is not None:
+            query = query.where(WebhookDelivery.status == status)
+        if event_type is not None:
+            query = query.where(WebhookDelivery.event_type == event_type)
+        return Listing(query, keys=(WebhookDelivery.id,), descending=True)
+
+    def delivery(self, endpoint_id: UUID, delivery_id: UUID, *, locked: bool = False) -> WebhookDelivery | None:
+        """Find a delivery of an endpoint."""
+        query = select(WebhookDelivery).where(
+            WebhookDelivery.id == delivery_id, WebhookDelivery.endpoint_id == endpoint_id
+        )
+        return self.one(query.with_for_update() if locked else query)  # type: ignore[arg-type,return-value]  # another model of the same house
+
+    def attempts(self, delivery_id: UUID) -> Sequence[WebhookAttempt]:
+        """Read the attempts of a delivery, in order."""
+        query = select(WebhookAttempt).where(WebhookAttempt.delivery_id == delivery_id).order_by(WebhookAttempt.id)
+        return self.session.scalars(query).all()
+
+    def add_one(self, endpoint_id: UUID, *, event_id: UUID, event_type: str) -> WebhookDelivery:
+        """Put one delivery on its way."""
+        delivery = WebhookDelivery(endpoint_id=endpoint_id, event_id=event_id, event_type=event_type)
+        self.session.add(delivery)
+        self.session.flush()
+        return delivery
+
+    def pending(self, endpoint_id: UUID) -> AnyRow:
+        """Count what is on its way to an endpoint, and tell since when the oldest has been."""
+        query = select(func.count(), func.min(WebhookDelivery.created_at)).where(
+            WebhookDelivery.endpoint_id == endpoint_id, WebhookDelivery.status == PENDING
+        )
+        return self.session.execute(query).one()
+
+
+def subscribers(session: Session) -> Sequence[AnyRow]:
+    """Read the endpoints that are switched on, with the roles of those who made them."""
+    query = (
+        select(
+            WebhookEndpoint.id,
+            WebhookEndpoint.types,
+            WebhookEndpoint.scopes,
+            WebhookEndpoint.created_by,
+            _USERS.c.role,
+            _USERS.c.is_active,
+        )
+        .outerjoin(_USERS, _USERS.c.id == WebhookEndpoint.created_by)
+        .where(WebhookEndpoint.is_active)
+    )
+    return session.execute(query).all()
+
+
+def owner(session: Session, user_id: UUID) -> AnyRow | None:
+    """Read the role of whoever made an endpoint, and whether the account is open."""
+    query = select(_USERS.c.role, _USERS.c.is_active).where(_USERS.c.id == user_id)
+    return session.execute(query).one_or_none()
+
+
+def add(session: Session, lines: Iterable[tuple[UUID, UUID, str, int | None]]) -> None:
+    """Put deliveries on their way: endpoint, event, its type and position; one that is there already is left alone."""
+    rows = [(ids.new(), *line) for line in lines]
+    session.execute(_ADD_NEW, bulk.arrays("line", _ADDED, rows))
+
+
+def add_again(
+    session: Session, endpoint_id: UUID, *, after: int, until: int, types: Iterable[str], only_failed: bool
+) -> int:
+    """Put a stretch of the feed on its way to an endpoint, whatever became of it before; tell how many."""
+    facts = {"endpoint_id": endpoint_id, "after": after, "until": until, "types": sorted(types)}
+    return session.execute(text(_AGAIN), facts | {"only_failed": only_failed}).rowcount  # type: ignore[attr-defined,no-any-return]  # of a cursor result
+
+
+def position_before(session: Session, moment: datetime) -> int | None:
+    """Find the position before the first event that was recorded at a moment or later."""
+    first = select(func.min(_EVENTS.c.position)).where(_EVENTS.c.recorded_at >= moment)
+    found = session.scalar(first)
+    return None if found is None else found - 1
+
+
+def claim(session: Session, *, room: int, lease: timedelta) -> Sequence[AnyRow]:
+    """Take what is due, within what each endpoint bears at a time; after the lease, others may take it again."""
+    return session.execute(_CLAIM, {"room": room, "lease": lease}).all()
+
+
+def lock_health(session: Session, endpoint_ids: Iterable[UUID]) -> Sequence[AnyRow]:
+    """Read how endpoints have been doing, and let nobody else write it meanwhile."""
+    query = select(
+        WebhookEndpoint.id,
+        WebhookEndpoint.url,
+        WebhookEndpoint.created_by,
+        WebhookEndpoint.is_active,
+        WebhookEndpoint.failures,
+        WebhookEndpoint.failing_since,
+        WebhookEndpoint.resume_at,
+        WebhookEndpoint.last_success_at,
+        WebhookEndpoint.last_failure_at,
+        func.now().label("now"),
+    ).where(WebhookEndpoint.id.in_(sorted(endpoint_ids)))
+    return session.execute(query.order_by(WebhookEndpoint.id).with_for_update(key_share=True)).all()
+
+
+def write_health(session: Session, endpoint_id: UUID, health: Health) -> None:
+    """Write down how an endpoint has been doing, and switch it off if it is to be; only that is a change of it."""
+    values: dict[str, Any] = {
+        "failures": health.failures,
+        "failing_since": health.failing_since,
+        "resume_at": health.resume_at,
+        "last_success_at": health.last_success_at,
+        "last_failure_at": health.last_failure_at,
+    }
+    if health.disabled_reason:
+        values |= {"is_active": False, "disabled_at": func.now(), "disabled_reason": health.disabled_reason}
+        values |= {"version": WebhookEndpoint.version + 1, "updated_at": func.now()}
+    table_ = WebhookEndpoint.__table__
+    session.execute(update(table_).where(table_.c.id == endpoint_id).values(values))  # type: ignore[arg-type]  # a Table, which mypy takes for any FROM
+
+
+def settle(session: Session, results: Sequence[Result], waits: Mapping[object, timedelta | None]) -> None:
+    """Write down attempts and what follows for their deliveries; a late failure changes nothing any more."""
+    lines = []
+    for one in results:
+        wait = waits[one.delivery_id]
+        outcome = DELIVERED if one.is_success else FAILED if wait is None else PENDING
+        lines.append((one.delivery_id, one.number, outcome, wait, one.status, one.error))
+    session.execute(_SETTLE, bulk.arrays("line", _SETTLED, lines))
+    known = set(session.scalars(select(WebhookDelivery.id).where(WebhookDelivery.id.in_(waits))))
+    attempts = [
+        {
+            "id": ids.new(),
+            "delivery_id": one.delivery_id,
+            "number": one.number,
+            "started_at": one.started_at,
+            "duration_ms": one.duration_ms,
+            "status": one.status,
+            "error": one.error,
+            "detail": one.detail,
+            "excerpt": one.excerpt,
+        }
+        for one in results
+        if one.delivery_id in known
+    ]
+    if attempts:
+        session.execute(insert(WebhookAttempt), attempts)
+
+
+def tally(session: Session, results: Mapping[str, int]) -> None:
+    """Add to the counts of the metrics."""
+    rows = sorted(results.items())
+    facts = {"results": [name for name, _ in rows], "totals": [total for _, total in rows]}
+    session.execute(_TALLY, facts)
+
+
+def tallies(session: Session) -> dict[str, int]:
+    """Tell how often attempts have ended in each way."""
+    return {row.result: row.total for row in session.execute(text("SELECT result, total FROM webhook_results"))}
+
+
+def depth(session: Session) -> AnyRow:
+    """Count what is on its way to endpoints that are switched on, and tell how old the oldest is, in seconds."""
+    return session.execute(_DEPTH).one()
+
+
+def purge(session: Session, *, days: int) -> None:
+    """Forget deliveries that ended so long ago."""
+    old = WebhookDelivery.finished_at < func.now() - func.make_interval(0, 0, 0, days)
+    session.execute(delete(WebhookDelivery).where(old))

@@ -1,0 +1,493 @@
+"""Webhooks: what happened, sent to the URLs of those who subscribed.
+
+They are made from the feed of events: every event of a type that an endpoint wants becomes one delivery to it, in the
+transaction that notes how far the feed has been read. A delivery is repeated until it succeeds or has been tried often
+enough; each time it carries the same `webhook-id`, the event's id.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypedDict
+
+import orjson
+
+from api.audit import service as audit
+from api.core import ids
+from api.core.caller import Caller
+from api.core.scopes import ROLES, SCOPES
+from api.core.vault import UnsealableError
+from api.events import service as events
+from api.jobs import service as jobs
+from api.webhooks import guard, repository, signing
+from api.webhooks.errors import (
+    DeliveryNotFound,
+    EndpointInactive,
+    EndpointNotFound,
+    RotationUnderWay,
+    UrlNotAllowed,
+    UrlUnresolvable,
+)
+from api.webhooks.models import PENDING, WebhookDelivery, WebhookEndpoint
+from api.webhooks.repository import WebhookRepository
+from api.webhooks.schedule import Health, Result, next_wait
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+    from ipaddress import IPv4Network, IPv6Network
+    from uuid import UUID
+
+    from sqlalchemy.orm import Session
+
+    from api.core.orm import AnyRow
+    from api.core.paging import Listing
+    from api.core.vault import Vault
+    from api.events.models import Event
+    from api.jobs.service import Job
+    from api.webhooks.models import WebhookAttempt
+
+TEST_TYPE = "webhook.test"
+OVERLAP = timedelta(days=1)
+"""How long messages are signed with the secret before the present one, too."""
+
+LEASE = timedelta(seconds=60)
+"""After this time a delivery that a worker took and said no more of is taken again; above any deadline for sending."""
+
+KEPT_DAYS = 30
+STRETCH = 5_000
+"""How many positions of the feed are put on their way again with one statement."""
+
+
+class EndpointChanges(TypedDict, total=False):
+    """What can be changed about an endpoint."""
+
+    url: str
+    description: str | None
+    types: list[str]
+    headers: dict[str, str]
+    max_in_flight: int
+    is_active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What the installation provides: its secrets, and networks that may be reached although they are not public."""
+
+    vault: Vault
+    allowed: tuple[IPv4Network | IPv6Network, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """What messages are signed with, and until when also with the one before."""
+
+    secret: str
+    previous: str | None
+    previous_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How an endpoint has been doing, and what is on its way to it."""
+
+    failures: int
+    failing_since: datetime | None
+    resume_at: datetime | None
+    last_success_at: datetime | None
+    last_failure_at: datetime | None
+    pending: int
+    oldest_pending_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempted:
+    """A delivery with all attempts."""
+
+    delivery: WebhookDelivery
+    attempts: Sequence[WebhookAttempt]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One delivery, ready to be sent and signed."""
+
+    delivery_id: UUID
+    endpoint_id: UUID
+    event_id: UUID
+    number: int
+    url: str
+    headers: dict[str, str]
+    secrets: tuple[str, ...]
+    body: bytes
+
+
+def create(
+    session: Session,
+    *,
+    url: str,
+    means: Means,
+    by: Caller,
+    types: Sequence[str] = (),
+    description: str | None = None,
+    headers: dict[str, str] | None = None,
+    max_in_flight: int = 4,
+) -> WebhookEndpoint:
+    """Add an endpoint; without `types` it gets every event that its owner may see.
+
+    Raises:
+        UrlNotAllowed, UrlUnresolvable: the URL must not be called, or cannot.
+        EventTypeUnknown, EventTypeForbidden: there are no such events for the caller.
+
+    """
+    events.choose(types, scopes=by.scopes)
+    _check_url(url, means)
+    endpoint = WebhookEndpoint(
+        url=url,
+        description=description,
+        types=sorted(set(types)),
+        max_in_flight=max_in_flight,
+        created_by=by.user_id,
+        scopes=sorted(by.scopes),
+    )
+    _seal(endpoint, headers or {}, means)
+    WebhookRepository(session).add(endpoint)
+    audit.record(session, "webhook_endpoint.created", by=by, subject_id=endpoint.id, url=url)
+    return endpoint
+
+
+def get(session: Session, endpoint_id: UUID) -> WebhookEndpoint:
+    """Find an endpoint.
+
+    Raises:
+        EndpointNotFound: there is none.
+
+    """
+    endpoint = WebhookRepository(session).get(endpoint_id)
+    if endpoint is None:
+        raise EndpointNotFound
+    return endpoint
+
+
+def listing(session: Session) -> Listing:
+    """List endpoints, oldest first."""
+    return WebhookRepository(session).listing()
+
+
+def update(session: Session, endpoint: WebhookEndpoint, changes: EndpointChanges, *, means: Means, by: Caller) -> None:
+    """Change an endpoint; one that is switched on again begins with a clean slate.
+
+    Raises: what `create` raises.
+    """
+    if "types" in changes:
+        events.choose(changes["types"], scopes=by.scopes)
+        changes["types"] = sorted(set(changes["types"]))
+    if "url" in changes:
+        _check_url(changes["url"], means)
+    if "headers" in changes:
+        _seal(endpoint, changes["headers"], means)
+    for name in changes.keys() - {"headers", "is_active"}:
+        setattr(endpoint, name, changes[name])  # type: ignore[literal-required]  # all are keys
+    if "is_active" in changes:
+        _switch(session, endpoint, is_on=changes["is_active"])
+    WebhookRepository(session).save()
+    audit.record(session, "webhook_endpoint.updated", by=by, subject_id=endpoint.id, changed=sorted(changes))
+
+
+def delete(session: Session, endpoint: WebhookEndpoint, *, by: Caller) -> None:
+    """Remove an endpoint, with all that was on its way to it."""
+    WebhookRepository(session).delete(endpoint)
+    audit.record(session, "webhook_endpoint.deleted", by=by, subject_id=endpoint.id, url=endpoint.url)
+
+
+def secret(session: Session, endpoint_id: UUID, *, means: Means, by: Caller) -> Secret:
+    """Show what messages to an endpoint are signed with.
+
+    Raises:
+        EndpointNotFound: there is none.
+
+    """
+    endpoint = get(session, endpoint_id)
+    audit.record(session, "webhook_secret.read", by=by, subject_id=endpoint.id)
+    now = WebhookRepository(session).now()
+    current, *former = _secrets(endpoint, means.vault, now=now)
+    until = endpoint.rotated_at + OVERLAP if former and endpoint.rotated_at else None
+    return Secret(current, former[0] if former else None, until)
+
+
+def rotate(session: Session, endpoint_id: UUID, *, by: Caller, keep_previous: bool = True) -> WebhookEndpoint:
+    """Give an endpoint another secret; for a day, messages are signed with the one before too, unless it is to go.
+
+    Raises:
+        EndpointNotFound: there is none.
+        RotationUnderWay: two secrets are in use, and a third would end the first before its time.
+
+    """
+    endpoint = get(session, endpoint_id)
+    now = WebhookRepository(session).now()
+    if keep_previous and endpoint.rotated_at and endpoint.rotated_at + OVERLAP > now:
+        raise RotationUnderWay(until=(endpoint.rotated_at + OVERLAP).isoformat())
+    endpoint.generation += 1
+    endpoint.rotated_at = now if keep_previous else None
+    WebhookRepository(session).save()
+    audit.record(session, "webhook_secret.rotated", by=by, subject_id=endpoint.id, keep_previous=keep_previous)
+    return endpoint
+
+
+def state(session: Session, endpoint_id: UUID) -> State:
+    """Tell how an endpoint has been doing.
+
+    Raises:
+        EndpointNotFound: there is none.
+
+    """
+    endpoint = get(session, endpoint_id)
+    count, oldest = WebhookRepository(session).pending(endpoint_id)
+    return State(
+        failures=endpoint.failures,
+        failing_since=endpoint.failing_since,
+        resume_at=endpoint.resume_at,
+        last_success_at=endpoint.last_success_at,
+        last_failure_at=endpoint.last_failure_at,
+        pending=count,
+        oldest_pending_at=oldest,
+    )
+
+
+def deliveries(
+    session: Session, endpoint_id: UUID, *, status: str | None = None, event_type: str | None = None
+) -> Listing:
+    """List deliveries to an endpoint, newest first.
+
+    Raises:
+        EndpointNotFound: there is none.
+
+    """
+    get(session, endpoint_id)
+    return WebhookRepository(session).deliveries(endpoint_id, status=status, event_type=event_type)
+
+
+def delivery(session: Session, endpoint_id: UUID, delivery_id: UUID) -> Attempted:
+    """Find a delivery with its attempts.
+
+    Raises:
+        DeliveryNotFound: the endpoint has none of this id.
+
+    """
+    webhooks = WebhookRepository(session)
+    found = webhooks.delivery(endpoint_id, delivery_id)
+    if found is None:
+        raise DeliveryNotFound
+    return Attempted(found, webhooks.attempts(delivery_id))
+
+
+def test(session: Session, endpoint_id: UUID) -> WebhookDelivery:
+    """Send an endpoint an event of type `webhook.test`, which is in no feed.
+
+    Raises:
+        EndpointNotFound: there is none.
+        EndpointInactive: it is switched off.
+
+    """
+    endpoint = _active(session, endpoint_id)
+    return WebhookRepository(session).add_one(endpoint.id, event_id=ids.new(), event_type=TEST_TYPE)
+
+
+def redeliver(session: Session, endpoint_id: UUID, delivery_id: UUID) -> WebhookDelivery:
+    """Send a delivery once more, now, whatever became of it; one that is on its way need not wait any longer.
+
+    Raises:
+        EndpointNotFound, DeliveryNotFound: there is none.
+        EndpointInactive: the endpoint is switched off.
+
+    """
+    _active(session, endpoint_id)
+    webhooks = WebhookRepository(session)
+    found = webhooks.delivery(endpoint_id, delivery_id, locked=True)
+    if found is None:
+        raise DeliveryNotFound
+    if found.claimed_until is None:
+        found.status, found.attempts, found.due_at, found.finished_at = PENDING, 0, webhooks.now(), None
+        webhooks.save()
+    return found
+
+
+def redeliver_since(
+    session: Session, endpoint_id: UUID, *, since: datetime, by: Caller, only_failed: bool = False
+) -> Job:
+    """Have everything that was recorded since a moment sent to an endpoint once more, in the background.
+
+    Raises:
+        EndpointNotFound: there is none.
+        EndpointInactive: it is switched off.
+
+    """
+    _active(session, endpoint_id)
+    return jobs.start(
+        session,
+        "redeliver_webhooks",
+        by=by,
+        endpoint_id=str(endpoint_id),
+        since=since.isoformat(),
+        only_failed=only_failed,
+    )
+
+
+def put_on_its_way_again(session: Session, endpoint_id: UUID, *, since: datetime, only_failed: bool) -> int:
+    """Put every event recorded since a moment on its way to an endpoint; tell how many."""
+    endpoint = WebhookRepository(session).get(endpoint_id)
+    last = events.catch_up(session).last
+    after = repository.position_before(session, since)
+    if endpoint is None or after is None:
+        return 0
+    role = repository.owner(session, endpoint.created_by) if endpoint.created_by else None
+    wanted = _wanted(endpoint, role)
+    total = 0
+    for start in range(after, last, STRETCH):
+        until = min(last, start + STRETCH)
+        total += repository.add_again(
+            session, endpoint_id, after=start, until=until, types=wanted, only_failed=only_failed
+        )
+    return total
+
+
+def fan_out(session: Session) -> bool:
+    """Make deliveries of the next events of the feed; tells whether there were any."""
+    taken = events.take(session, "webhooks")
+    if not taken:
+        return False
+    wanted = {row.id: _wanted(row, row) for row in repository.subscribers(session)}
+    lines = [
+        (endpoint_id, event.id, event.type, event.position)
+        for event in taken
+        for endpoint_id, types in wanted.items()
+        if event.type in types
+    ]
+    if lines:
+        repository.add(session, lines)
+    return True
+
+
+def claim(session: Session, *, room: int, means: Means, write: Callable[[Event], dict[str, Any]]) -> list[Message]:
+    """Take up to `room` deliveries that are due and make messages of them; `write` gives an event its public form."""
+    taken = repository.claim(session, room=room, lease=LEASE)
+    known = events.named(session, [row.event_id for row in taken if row.event_type != TEST_TYPE])
+    now = WebhookRepository(session).now() if taken else None
+    messages = []
+    for row in taken:
+        body = _test_body(row) if row.event_type == TEST_TYPE else _body(write(known[row.event_id]))
+        messages.append(
+            Message(
+                delivery_id=row.id,
+                endpoint_id=row.endpoint_id,
+                event_id=row.event_id,
+                number=row.attempts,
+                url=row.url,
+                headers=_unseal(row.headers, means),
+                secrets=_secrets(row, means.vault, now=now),
+                body=body,
+            )
+        )
+    return messages
+
+
+def settle(session: Session, results: Sequence[Result]) -> None:
+    """Write down what came of attempts, and what follows for deliveries and endpoints."""
+    by_endpoint: dict[Any, list[Result]] = defaultdict(list)
+    for one in results:
+        by_endpoint[one.endpoint_id].append(one)
+    for row in repository.lock_health(session, by_endpoint):
+        health = Health(row.failures, row.failing_since, row.resume_at, row.last_success_at, row.last_failure_at)
+        for one in by_endpoint[row.id]:
+            health.note(one, now=row.now)
+        if not row.is_active:
+            health.disabled_reason = None
+        repository.write_health(session, row.id, health)
+        if health.disabled_reason:
+            data = {
+                "url": row.url,
+                "reason": health.disabled_reason,
+                "created_by": str(row.created_by) if row.created_by else None,
+            }
+            events.record(session, "webhook_endpoint.disabled", row.id, data, by=Caller.system())
+    waits = {one.delivery_id: next_wait(one.number, one.retry_after) for one in results}
+    repository.settle(session, results, waits)
+    repository.tally(session, Counter("delivered" if one.is_success else one.error or "refused" for one in results))
+
+
+def purge(session: Session) -> None:
+    """Forget deliveries that ended a month ago."""
+    repository.purge(session, days=KEPT_DAYS)
+
+
+def _check_url(url: str, means: Means) -> None:
+    try:
+        guard.check(url, means.allowed)
+    except guard.NotAllowed as error:
+        raise UrlNotAllowed(reason=str(error)) from None
+    except guard.Unresolvable as error:
+        raise UrlUnresolvable(reason=str(error)) from None
+
+
+def _active(session: Session, endpoint_id: UUID) -> WebhookEndpoint:
+    endpoint = get(session, endpoint_id)
+    if not endpoint.is_active:
+        raise EndpointInactive
+    return endpoint
+
+
+def _switch(session: Session, endpoint: WebhookEndpoint, *, is_on: bool) -> None:
+    if is_on == endpoint.is_active:
+        return
+    endpoint.is_active = is_on
+    if is_on:
+        endpoint.disabled_at = endpoint.disabled_reason = None
+        endpoint.failures, endpoint.failing_since, endpoint.resume_at = 0, None, None
+    else:
+        endpoint.disabled_at, endpoint.disabled_reason = WebhookRepository(session).now(), "by_hand"
+
+
+def _seal(endpoint: WebhookEndpoint, headers: dict[str, str], means: Means) -> None:
+    endpoint.header_names = sorted(headers)
+    endpoint.headers = means.vault.encrypt(orjson.dumps(headers)) if headers else None
+
+
+def _unseal(sealed: bytes | None, means: Means) -> dict[str, str]:
+    if sealed is None:
+        return {}
+    try:
+        headers: dict[str, str] = orjson.loads(means.vault.decrypt(sealed))
+    except UnsealableError:
+        return {}
+    return headers
+
+
+def _secrets(endpoint: WebhookEndpoint | AnyRow, vault: Vault, *, now: datetime | None) -> tuple[str, ...]:
+    """Derive the secrets an endpoint's messages are signed with, the present one first."""
+    generations = [endpoint.generation]
+    if endpoint.rotated_at is not None and now is not None and endpoint.rotated_at + OVERLAP > now:
+        generations.append(endpoint.generation - 1)
+    identifier = endpoint.endpoint_id if hasattr(endpoint, "endpoint_id") else endpoint.id
+    return tuple(signing.as_secret(vault.derive("webhook", identifier, generation)) for generation in generations)
+
+
+def _wanted(endpoint: WebhookEndpoint | AnyRow, owner: AnyRow | None) -> set[str]:
+    """Find the types an endpoint gets: those it names, as far as whoever made it may (still) see them."""
+    scopes = frozenset(endpoint.scopes)
+    if endpoint.created_by is not None:
+        if owner is None or not owner.is_active:
+            return set()
+        scopes &= ROLES[owner.role]
+    return events.expand(endpoint.types, scopes=scopes & frozenset(SCOPES))
+
+
+def _body(event: dict[str, Any]) -> bytes:
+    return orjson.dumps({"type": event["type"], "timestamp": event["occurred_at"], **event})
+
+
+def _test_body(row: AnyRow) -> bytes:
+    moment = row.created_at.isoformat()
+    said = {"message": "This endpoint is reached, and its signature can be verified."}
+    return orjson.dumps({"type": TEST_TYPE, "timestamp": moment, "id": str(row.event_id), "data": said})
