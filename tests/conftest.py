@@ -16,29 +16,35 @@ from itertools import count
 from pathlib import Path
 from socket import create_server
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import flask_migrate
 import httpx
 import psycopg
 import pytest
+from jsonschema import Draft202012Validator
 from psycopg import sql
 
 from api import create_app
 from api.auth import keys
 from api.config import Settings
 from api.embedded import Postgres, Valkey
+from api.events import repository as event_rows
+from api.events.catalogue import CATALOGUE
 from api.extensions import db, limiter
 from tests.clients import SeparateRequests
 from tests.factories import Factory
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+    from uuid import UUID
 
     from flask import Flask
     from flask.testing import FlaskClient
     from sqlalchemy.orm import Session
+
+    from api.core.caller import Caller
 
 PROJECT = Path(__file__).resolve().parent.parent
 TEMPLATE = "template_stockroom"
@@ -185,6 +191,27 @@ def _fresh_limits(request: pytest.FixtureRequest) -> None:
     if "app" in request.fixturenames:
         with request.getfixturevalue("app").app_context():
             limiter.reset()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _events_fit_their_schemas() -> Iterator[None]:
+    """Check the data of every event that any test records against the catalogue."""
+    checks = {name: Draft202012Validator(one.schema) for name, one in CATALOGUE.items()}
+    add, add_all = event_rows.add, event_rows.add_all
+
+    def checked(session: Session, type_: str, subject_id: UUID, data: dict[str, Any], *, by: Caller) -> None:
+        checks[type_].validate(data)
+        add(session, type_, subject_id, data, by=by)
+
+    def all_checked(session: Session, type_: str, news: Iterable[tuple[UUID, dict[str, Any]]], *, by: Caller) -> None:
+        for _, data in news:
+            checks[type_].validate(data)
+        add_all(session, type_, news, by=by)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(event_rows, "add", checked)
+        patch.setattr(event_rows, "add_all", all_checked)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -135,7 +135,7 @@ def move_consumer(session: Session, name: str, position: int) -> None:
 
 def consumers(session: Session) -> dict[str, int]:
     """Tell how far every consumer has come."""
-    return dict(session.execute(select(Consumer.name, Consumer.position)).tuples().all())
+    return {row.name: row.position for row in session.execute(select(Consumer.name, Consumer.position))}
 
 
 def make_partitions(session: Session) -> None:

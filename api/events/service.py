@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from api.core.apart import apart
-from api.events import repository
+from api.events import models, repository
 from api.events.catalogue import CATALOGUE, EventType, matching, visible
 from api.events.errors import EventNotFound, EventsExpired, EventTypeForbidden, EventTypeUnknown
 
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from api.core.caller import Caller
     from api.core.paging import Listing
     from api.core.waiting import WaitingRoom
-    from api.events.models import Event
+
+Event = models.Event
 
 WINDOW = 10_000
 """How many positions one request looks through at most for events of the types it wants."""
@@ -56,6 +57,22 @@ def record_all(session: Session, type_: str, news: Sequence[tuple[UUID, dict[str
 def of_subject(session: Session, subject_id: UUID, *, without: Sequence[str] = ()) -> Listing:  # noqa: ARG001  # as all lists
     """List what happened to a subject, oldest first, without events of some types."""
     return repository.of_subject(subject_id, without=without)
+
+
+def as_json(event: Event) -> dict[str, Any]:
+    """Write an event as the feed shows it, for those who pass it on."""
+    return {
+        "id": str(event.id),
+        "type": event.type,
+        "position": event.position,
+        "subject_type": event.subject_type,
+        "subject_id": str(event.subject_id),
+        "sequence": event.sequence,
+        "occurred_at": event.occurred_at.isoformat().replace("+00:00", "Z"),
+        "actor_id": str(event.actor_id) if event.actor_id else None,
+        "request_id": event.request_id,
+        "data": event.data,
+    }
 
 
 def types(*, by: Caller) -> list[EventType]:
@@ -152,11 +169,12 @@ def follow(
     found = read(session, by=by, after=after, types=types, subject_id=subject_id, limit=limit)
     if found.data or not wait:
         return found
-    session.rollback()  # gives the connection back
     with room.seat(wait) as is_over:
-        while not found.data and (found.has_more or not is_over()):
+        while not found.data:
+            session.rollback()  # gives the connection back
+            if not found.has_more and is_over():
+                break
             found = read(session, by=by, after=found.next_after, types=types, subject_id=subject_id, limit=limit)
-            session.rollback()
     return found
 
 

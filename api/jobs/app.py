@@ -143,13 +143,14 @@ def background(*, retries: int, wait: int = 5) -> Callable[[Task], Task]:
 
     def decorator(work: Task) -> Task:
         @wraps(work)
-        def run(context: JobContext, **args: Any) -> None:  # noqa: ANN401  # whatever it was deferred with
+        def run(context: JobContext | None = None, **args: Any) -> None:  # noqa: ANN401  # whatever it was deferred with
             with tasks.flask_app.app_context():  # type: ignore[attr-defined]  # set by queue_app
                 try:
                     with db.session.begin():
                         work(db.session(), **args)
                 except Exception as error:
-                    _note_failure(context.job, error)
+                    if context is not None:  # else somebody calls the task like any function
+                        _note_failure(context.job, error)
                     raise
 
         retry = Backoff(retries=retries, wait=wait)

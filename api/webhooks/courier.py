@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from api.events.schemas import EventSchema
 from api.extensions import db
 from api.webhooks import sender, service, signing
 from api.webhooks.schedule import Result
@@ -39,7 +38,6 @@ class Courier:
         """Work for an application."""
         self._app = app
         self._means = means_of(app)
-        self._write = EventSchema().dump
         self._busy: set[asyncio.Task[None]] = set()
         self._results: list[Result] = []
         self._news = asyncio.Event()
@@ -78,15 +76,16 @@ class Courier:
                 has_more = service.fan_out(db.session())
                 db.session.commit()
                 with db.session.begin():
-                    return service.claim(db.session(), room=room, means=self._means, write=self._write), has_more
+                    return service.claim(db.session(), room=room, means=self._means), has_more
         return [], has_more
 
     def _send_off(self, message: Message) -> None:
-        task = asyncio.create_task(self._deliver(message))
+        task = asyncio.create_task(self.deliver(message))
         self._busy.add(task)
         task.add_done_callback(self._busy.discard)
 
-    async def _deliver(self, message: Message) -> None:
+    async def deliver(self, message: Message) -> None:
+        """Send one message, and keep what came of it for the next turn."""
         started_at = datetime.now(UTC)
         signed = signing.headers(message.secrets, str(message.event_id), int(time.time()), message.body)
         outcome = await sender.send(

@@ -9,7 +9,7 @@ from sqlalchemy import Boolean, String, Uuid, column, delete, func, insert, sele
 from api.core import bulk, ids
 from api.core.orm import Repository
 from api.core.paging import Listing
-from api.webhooks.models import DELIVERED, FAILED, PENDING, WebhookAttempt, WebhookDelivery, WebhookEndpoint
+from api.webhooks.models import CANCELLED, DELIVERED, FAILED, PENDING, WebhookAttempt, WebhookDelivery, WebhookEndpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -202,6 +202,13 @@ def position_before(session: Session, moment: datetime) -> int | None:
 def claim(session: Session, *, room: int, lease: timedelta) -> Sequence[AnyRow]:
     """Take what is due, within what each endpoint bears at a time; after the lease, others may take it again."""
     return session.execute(_CLAIM, {"room": room, "lease": lease}).all()
+
+
+def cancel(session: Session, delivery_ids: Iterable[UUID], *, error: str) -> None:
+    """Give up deliveries that cannot be sent."""
+    query = update(WebhookDelivery).where(WebhookDelivery.id.in_(delivery_ids))
+    ended = {"status": CANCELLED, "claimed_until": None, "last_error": error, "finished_at": func.now()}
+    session.execute(query.values(ended))
 
 
 def lock_health(session: Session, endpoint_ids: Iterable[UUID]) -> Sequence[AnyRow]:

@@ -35,7 +35,7 @@ from api.webhooks.repository import WebhookRepository
 from api.webhooks.schedule import Health, Result, next_wait
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
     from ipaddress import IPv4Network, IPv6Network
     from uuid import UUID
@@ -45,11 +45,11 @@ if TYPE_CHECKING:
     from api.core.orm import AnyRow
     from api.core.paging import Listing
     from api.core.vault import Vault
-    from api.events.models import Event
     from api.jobs.service import Job
     from api.webhooks.models import WebhookAttempt
 
 TEST_TYPE = "webhook.test"
+EXPIRED = "event_expired"
 OVERLAP = timedelta(days=1)
 """How long messages are signed with the secret before the present one, too."""
 
@@ -212,7 +212,7 @@ def secret(session: Session, endpoint_id: UUID, *, means: Means, by: Caller) -> 
     endpoint = get(session, endpoint_id)
     audit.record(session, "webhook_secret.read", by=by, subject_id=endpoint.id)
     now = WebhookRepository(session).now()
-    current, *former = _secrets(endpoint, means.vault, now=now)
+    current, *former = _secrets(endpoint, endpoint.id, means.vault, now=now)
     until = endpoint.rotated_at + OVERLAP if former and endpoint.rotated_at else None
     return Secret(current, former[0] if former else None, until)
 
@@ -370,27 +370,34 @@ def fan_out(session: Session) -> bool:
     return True
 
 
-def claim(session: Session, *, room: int, means: Means, write: Callable[[Event], dict[str, Any]]) -> list[Message]:
-    """Take up to `room` deliveries that are due and make messages of them; `write` gives an event its public form."""
+def claim(session: Session, *, room: int, means: Means) -> list[Message]:
+    """Take up to `room` deliveries that are due and make messages of them; what the feed has let go is given up."""
     taken = repository.claim(session, room=room, lease=LEASE)
+    if not taken:
+        return []
     known = events.named(session, [row.event_id for row in taken if row.event_type != TEST_TYPE])
-    now = WebhookRepository(session).now() if taken else None
-    messages = []
-    for row in taken:
-        body = _test_body(row) if row.event_type == TEST_TYPE else _body(write(known[row.event_id]))
-        messages.append(
-            Message(
-                delivery_id=row.id,
-                endpoint_id=row.endpoint_id,
-                event_id=row.event_id,
-                number=row.attempts,
-                url=row.url,
-                headers=_unseal(row.headers, means),
-                secrets=_secrets(row, means.vault, now=now),
-                body=body,
-            )
+    bodies = {
+        row.id: _test_body(row) if row.event_type == TEST_TYPE else _body(known[row.event_id])
+        for row in taken
+        if row.event_type == TEST_TYPE or row.event_id in known
+    }
+    if expired := [row.id for row in taken if row.id not in bodies]:
+        repository.cancel(session, expired, error=EXPIRED)
+    now = WebhookRepository(session).now()
+    return [
+        Message(
+            delivery_id=row.id,
+            endpoint_id=row.endpoint_id,
+            event_id=row.event_id,
+            number=row.attempts,
+            url=row.url,
+            headers=_unseal(row.headers, means),
+            secrets=_secrets(row, row.endpoint_id, means.vault, now=now),
+            body=bodies[row.id],
         )
-    return messages
+        for row in taken
+        if row.id in bodies
+    ]
 
 
 def settle(session: Session, results: Sequence[Result]) -> None:
@@ -464,13 +471,12 @@ def _unseal(sealed: bytes | None, means: Means) -> dict[str, str]:
     return headers
 
 
-def _secrets(endpoint: WebhookEndpoint | AnyRow, vault: Vault, *, now: datetime | None) -> tuple[str, ...]:
+def _secrets(endpoint: WebhookEndpoint | AnyRow, endpoint_id: UUID, vault: Vault, *, now: datetime) -> tuple[str, ...]:
     """Derive the secrets an endpoint's messages are signed with, the present one first."""
     generations = [endpoint.generation]
-    if endpoint.rotated_at is not None and now is not None and endpoint.rotated_at + OVERLAP > now:
+    if endpoint.rotated_at is not None and endpoint.rotated_at + OVERLAP > now:
         generations.append(endpoint.generation - 1)
-    identifier = endpoint.endpoint_id if hasattr(endpoint, "endpoint_id") else endpoint.id
-    return tuple(signing.as_secret(vault.derive("webhook", identifier, generation)) for generation in generations)
+    return tuple(signing.as_secret(vault.derive("webhook", endpoint_id, generation)) for generation in generations)
 
 
 def _wanted(endpoint: WebhookEndpoint | AnyRow, owner: AnyRow | None) -> set[str]:
@@ -483,8 +489,9 @@ def _wanted(endpoint: WebhookEndpoint | AnyRow, owner: AnyRow | None) -> set[str
     return events.expand(endpoint.types, scopes=scopes & frozenset(SCOPES))
 
 
-def _body(event: dict[str, Any]) -> bytes:
-    return orjson.dumps({"type": event["type"], "timestamp": event["occurred_at"], **event})
+def _body(event: events.Event) -> bytes:
+    told = events.as_json(event)
+    return orjson.dumps({"type": told["type"], "timestamp": told["occurred_at"], **told})
 
 
 def _test_body(row: AnyRow) -> bytes:

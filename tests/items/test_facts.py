@@ -358,9 +358,7 @@ def test_archiving_and_restoring_happen_once_however_often_they_are_asked_for(
     archived = client.get(f"{ITEMS}?archived=true", headers=headers).get_json()["data"]
     assert ([row["id"] for row in listed], [row["id"] for row in archived]) == ([str(noise.id)], [str(item.id)])
     assert [post("restore"), post("restore")] == [(200, False, 3)] * 2
-    told = session.execute(
-        text("SELECT type, subject_id FROM events WHERE type ~ 'archived|restored' ORDER BY number")
-    )
+    told = session.execute(text("SELECT type, subject_id FROM events WHERE type ~ 'archived|restored' ORDER BY number"))
     assert told.all() == [("item.archived", item.id), ("item.restored", item.id)]
 
 
