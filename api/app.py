@@ -36,7 +36,9 @@ from api.health.routes import blp as health
 from api.items.cli import items as item_commands
 from api.items.routes import blp as items
 from api.jobs import tasks as housekeeping
+from api.jobs.cli import jobs as job_commands
 from api.jobs.cli import worker
+from api.jobs.routes import blp as jobs
 from api.locations.routes import blp as locations
 from api.mail import tasks as mail_tasks
 from api.oidc import tokens as provider_tokens
@@ -90,6 +92,7 @@ RESOURCES: tuple[Blueprint, ...] = (
     payments,
     events,
     webhooks,
+    jobs,
     audit,
 )
 EXPOSED_HEADERS = [
@@ -111,6 +114,7 @@ TASKS = (housekeeping, event_tasks, mail_tasks, account_tasks, stock_tasks, rese
 
 COMMANDS = (
     worker,
+    job_commands,
     keys,
     sessions,
     api_key_commands,

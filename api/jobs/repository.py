@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
-from sqlalchemy import BigInteger, DateTime, Integer, String, column, func, select, table, text
+from sqlalchemy import BigInteger, DateTime, Integer, String, case, cast, column, func, select, table, text
 from sqlalchemy.dialects.postgresql import insert
 
 from api.core.paging import Listing
 from api.jobs.models import JobNote
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import timedelta
     from uuid import UUID
 
     from sqlalchemy import Select
@@ -25,6 +27,20 @@ _DEFER = text("""
         ROW('default', :task, 0, NULL, NULL, CAST(:args AS jsonb), NULL)::procrastinate_job_to_defer_v1
     ]))[1]
 """)
+
+NAMESPACE = "stockroom"
+"""What the names of our tasks begin with in the queue."""
+
+WORDS = {
+    "todo": "waiting",
+    "doing": "running",
+    "aborting": "running",
+    "succeeded": "succeeded",
+    "failed": "failed",
+    "cancelled": "cancelled",
+    "aborted": "cancelled",
+}
+"""The queue's words for the state of a job, and ours."""
 
 _JOBS = table(
     "procrastinate_jobs",
@@ -73,23 +89,109 @@ def listing(*, started_by: UUID | None) -> Listing:
     return Listing(query, keys=(JobNote.public_id,), descending=True)
 
 
-def _started() -> Select[tuple[object, ...]]:
-    at = select(func.min(_EVENTS.c.at)).where(_EVENTS.c.job_id == JobNote.job_id).scalar_subquery()
-    ended = (
-        select(func.max(_EVENTS.c.at))
-        .where(_EVENTS.c.job_id == JobNote.job_id, _JOBS.c.status.in_(("succeeded", "failed", "cancelled", "aborted")))
-        .correlate(JobNote, _JOBS)
-        .scalar_subquery()
+_STALLED = text("""
+    SELECT job.id, job.attempts, EXISTS (
+        SELECT FROM procrastinate_jobs AS other WHERE other.queueing_lock = job.queueing_lock AND other.status = 'todo'
+    ) AS is_replaced
+    FROM procrastinate_jobs AS job LEFT JOIN procrastinate_workers AS worker ON worker.id = job.worker_id
+    WHERE job.status = 'doing' AND (worker.id IS NULL OR worker.last_heartbeat < now() - :silence)
+    ORDER BY job.id FOR NO KEY UPDATE OF job SKIP LOCKED
+""")
+_RETRY = text("SELECT procrastinate_retry_job_v2(:id, now(), NULL, NULL, NULL)")
+_PARK = text("SELECT procrastinate_finish_job_v1(:id, 'failed', false)")
+_OVERVIEW = text("""
+    SELECT job.id, job.task_name AS task, job.status::text, job.attempts, job.scheduled_at, note.reason, note.failed_at,
+           (SELECT max(at) FROM procrastinate_events WHERE job_id = job.id) AS changed_at, job.args
+    FROM procrastinate_jobs AS job LEFT JOIN job_notes AS note ON note.job_id = job.id
+    WHERE (CAST(:status AS text) IS NULL OR job.status::text = :status)
+    AND (CAST(:task AS text) IS NULL OR job.task_name = :task)
+    AND (CAST(:id AS bigint) IS NULL OR job.id = :id)
+    ORDER BY job.id DESC LIMIT :limit
+""")
+_HISTORY = text("SELECT type::text, at FROM procrastinate_events WHERE job_id = :id ORDER BY id")
+_RETRIABLE = text("""
+    SELECT DISTINCT ON (coalesce(queueing_lock, id::text)) id FROM procrastinate_jobs AS job
+    WHERE status = 'failed' AND (CAST(:task AS text) IS NULL OR task_name = :task)
+    AND (CAST(:id AS bigint) IS NULL OR id = :id)
+    AND NOT EXISTS (
+        SELECT FROM procrastinate_jobs AS other WHERE other.queueing_lock = job.queueing_lock AND other.status = 'todo'
     )
+    ORDER BY coalesce(queueing_lock, id::text), id DESC
+""")
+_PURGE = text("""
+    DELETE FROM procrastinate_jobs AS job
+    WHERE status::text = ANY(CAST(:statuses AS text[])) AND NOT EXISTS (
+        SELECT FROM procrastinate_events WHERE job_id = job.id AND at >= now() - :age
+    )
+""")
+_DEPTH = text("""
+    SELECT task_name AS task, status::text, count(*) AS jobs,
+           extract(epoch FROM now() - min(coalesce(scheduled_at, (
+               SELECT min(at) FROM procrastinate_events WHERE job_id = job.id
+           ))))::float AS seconds
+    FROM procrastinate_jobs AS job WHERE status IN ('todo', 'doing', 'failed')
+    GROUP BY task_name, status ORDER BY task_name, status
+""")
+
+
+def stalled(session: Session, *, silence: timedelta) -> Sequence[AnyRow]:
+    """Find jobs whose worker is gone, or has given no sign of life for so long."""
+    return session.execute(_STALLED, {"silence": silence}).all()
+
+
+def retry(session: Session, job_id: int) -> None:
+    """Put a job that runs, or is parked, back into the queue."""
+    session.execute(_RETRY, {"id": job_id})
+
+
+def park(session: Session, job_id: int) -> None:
+    """Take a running job for failed."""
+    session.execute(_PARK, {"id": job_id})
+
+
+def overview(
+    session: Session, *, status: str | None = None, task: str | None = None, job_id: int | None = None, limit: int = 1
+) -> Sequence[AnyRow]:
+    """Read jobs, newest first, with what is noted about them."""
+    facts = {"status": status, "task": task, "id": job_id, "limit": limit}
+    return session.execute(_OVERVIEW, facts).all()
+
+
+def history(session: Session, job_id: int) -> Sequence[AnyRow]:
+    """Read what has become of a job so far."""
+    return session.execute(_HISTORY, {"id": job_id}).all()
+
+
+def retriable(session: Session, *, task: str | None = None, job_id: int | None = None) -> list[int]:
+    """Name parked jobs that can go back into the queue; of those that exclude each other, the latest."""
+    return list(session.scalars(_RETRIABLE, {"task": task, "id": job_id}))
+
+
+def purge(session: Session, *, statuses: Sequence[str], age: timedelta) -> int:
+    """Forget jobs that ended so long ago; tell how many."""
+    return session.execute(_PURGE, {"statuses": list(statuses), "age": age}).rowcount  # type: ignore[attr-defined,no-any-return]  # of a cursor result
+
+
+def depth(session: Session) -> Sequence[AnyRow]:
+    """Count jobs that wait, run or are parked, by task, and tell since how many seconds the oldest could have run."""
+    return session.execute(_DEPTH).all()
+
+
+def _started() -> Select[Any]:
+    of_job = _EVENTS.c.job_id == JobNote.job_id
+    begun = select(func.min(_EVENTS.c.at)).where(of_job).scalar_subquery()
+    changed = select(func.max(_EVENTS.c.at)).where(of_job).scalar_subquery()
+    status = case(WORDS, value=cast(_JOBS.c.status, String))
     return select(
         JobNote.public_id,
+        JobNote.public_id.label("id"),
         JobNote.job_id,
         JobNote.started_by,
         JobNote.reason,
-        _JOBS.c.task_name,
-        _JOBS.c.status,
+        func.substr(_JOBS.c.task_name, len(NAMESPACE) + 2).label("task"),
+        status.label("status"),
         _JOBS.c.attempts,
         _JOBS.c.scheduled_at,
-        at.label("created_at"),
-        ended.label("finished_at"),
+        begun.label("created_at"),
+        case((status.in_(("succeeded", "failed", "cancelled")), changed)).label("finished_at"),
     ).join_from(JobNote, _JOBS, _JOBS.c.id == JobNote.job_id)

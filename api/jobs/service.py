@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from api.core import ids
 from api.jobs import repository
-from api.jobs.errors import JobNotFound
+from api.jobs.errors import JobNotFailed, JobNotFound
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -19,20 +21,17 @@ if TYPE_CHECKING:
     from api.core.orm import AnyRow
     from api.core.paging import Listing
 
-NAMESPACE = "stockroom"
-"""What the names of our tasks begin with in the queue."""
+NAMESPACE = repository.NAMESPACE
 
 LONGEST_REASON = 500
-STATUSES = {
-    "todo": "waiting",
-    "doing": "running",
-    "aborting": "running",
-    "succeeded": "succeeded",
-    "failed": "failed",
-    "cancelled": "cancelled",
-    "aborted": "cancelled",
-}
-"""The queue's words for the state of a job, and ours."""
+SILENCE = timedelta(seconds=60)
+"""A worker that has given no sign of life for so long is dead; one that lives gives one every ten seconds."""
+
+MOST_DEATHS = 5
+"""A job that so many attempts have not survived is parked: it may be what kills its workers."""
+
+DIED = "The worker died while it was at it."
+SUCCEEDED_KEPT, FAILED_KEPT = timedelta(days=7), timedelta(days=90)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,16 @@ def get(session: Session, public_id: UUID, *, by: Caller) -> Job:
     found = repository.started(session, public_id)
     if found is None or not (by.may("jobs:all") or found.started_by == by.user_id):
         raise JobNotFound
-    return as_job(found)
+    return Job(
+        id=found.id,
+        task=found.task,
+        status=found.status,
+        attempts=found.attempts,
+        reason=found.reason,
+        created_at=found.created_at,
+        scheduled_at=found.scheduled_at,
+        finished_at=found.finished_at,
+    )
 
 
 def listing(session: Session, *, by: Caller) -> Listing:  # noqa: ARG001  # as all lists
@@ -83,18 +91,94 @@ def listing(session: Session, *, by: Caller) -> Listing:  # noqa: ARG001  # as a
     return repository.listing(started_by=None if by.may("jobs:all") else by.own_id)
 
 
-def as_job(row: AnyRow) -> Job:
-    """Tell in our words how far a job is."""
-    return Job(
-        id=row.public_id,
-        task=row.task_name.removeprefix(f"{NAMESPACE}:"),
-        status=STATUSES[row.status],
-        attempts=row.attempts,
-        reason=row.reason,
-        created_at=row.created_at,
-        scheduled_at=row.scheduled_at,
-        finished_at=row.finished_at,
-    )
+def retry(session: Session, public_id: UUID, *, by: Caller) -> Job:
+    """Have a job done once more that has failed for good.
+
+    Raises:
+        JobNotFound: there is none, or it is somebody else's.
+        JobNotFailed: it has not failed.
+
+    """
+    job = get(session, public_id, by=by)
+    found = repository.started(session, public_id)
+    if found is None or not repository.retriable(session, job_id=found.job_id):
+        raise JobNotFailed(status=job.status)
+    repository.retry(session, found.job_id)
+    return get(session, public_id, by=by)
+
+
+def overview(
+    session: Session, *, status: str | None = None, task: str | None = None, limit: int = 50
+) -> Sequence[AnyRow]:
+    """Read the queue, newest first."""
+    return repository.overview(session, status=status, task=_full(task), limit=limit)
+
+
+def show(session: Session, number: int) -> tuple[AnyRow, Sequence[AnyRow]]:
+    """Find a job by its number in the queue, and what has become of it so far.
+
+    Raises:
+        JobNotFound: there is none.
+
+    """
+    found = repository.overview(session, job_id=number)
+    if not found:
+        raise JobNotFound
+    return found[0], repository.history(session, number)
+
+
+def retry_number(session: Session, number: int) -> None:
+    """Have a parked job done once more.
+
+    Raises:
+        JobNotFound: there is none.
+        JobNotFailed: it has not failed, or its successor is waiting already.
+
+    """
+    job, _ = show(session, number)
+    if not repository.retriable(session, job_id=number):
+        raise JobNotFailed(status=repository.WORDS[job.status])
+    repository.retry(session, number)
+
+
+def retry_all(session: Session, *, task: str | None = None) -> int:
+    """Have every parked job, or those of one task, done once more; tell how many."""
+    parked = repository.retriable(session, task=_full(task))
+    for number in parked:
+        repository.retry(session, number)
+    return len(parked)
+
+
+def revive(session: Session) -> int:
+    """Put jobs back into the queue whose worker has died; tell how many."""
+    stalled = repository.stalled(session, silence=SILENCE)
+    for job in stalled:
+        repository.note_failure(session, job.id, reason=DIED)
+        if job.is_replaced or job.attempts + 1 >= MOST_DEATHS:
+            repository.park(session, job.id)
+        else:
+            repository.retry(session, job.id)
+    return len(stalled)
+
+
+def purge(session: Session, *, statuses: Sequence[str], age: timedelta) -> int:
+    """Forget jobs that ended so long ago; tell how many."""
+    return repository.purge(session, statuses=statuses, age=age)
+
+
+def purge_old(session: Session) -> None:
+    """Forget what went well a week ago, and what failed three months ago."""
+    purge(session, statuses=("succeeded", "cancelled", "aborted"), age=SUCCEEDED_KEPT)
+    purge(session, statuses=("failed",), age=FAILED_KEPT)
+
+
+def depth(session: Session) -> Sequence[AnyRow]:
+    """Count jobs by task and status, and tell since how many seconds the oldest could have run."""
+    return repository.depth(session)
+
+
+def _full(task: str | None) -> str | None:
+    return f"{NAMESPACE}:{task}" if task else None
 
 
 def note_failure(session: Session, job_id: int, *, reason: str) -> None:

@@ -197,18 +197,21 @@ def redeliver_since(body: dict[str, Any], endpoint_id: UUID) -> Job:
     return service.redeliver_since(db.session(), endpoint_id, **body, by=caller.current())
 
 
-@blp.route("/<uuid:endpoint_id>/deliveries", methods=["GET"])
-@blp.requires("webhooks:read")
-@blp.arguments(WebhookDeliveryQuerySchema, location="query")
-@blp.response(HTTPStatus.OK, WebhookDeliveryPageSchema)
-@blp.alt_response(HTTPStatus.NOT_FOUND, "NOT_FOUND")
-@blp.paginate
-def list_deliveries(query: dict[str, Any], endpoint_id: UUID) -> Listing:
-    """List deliveries to an endpoint
+@blp.route("/<uuid:endpoint_id>/deliveries")
+class WebhookDeliveries(MethodView):
+    """The deliveries to one endpoint."""
 
-    Newest first. Those that have ended are kept for 30 days.
-    """
-    return service.deliveries(db.session(), endpoint_id, **query)
+    @blp.requires("webhooks:read")
+    @blp.arguments(WebhookDeliveryQuerySchema, location="query")
+    @blp.response(HTTPStatus.OK, WebhookDeliveryPageSchema)
+    @blp.alt_response(HTTPStatus.NOT_FOUND, "NOT_FOUND")
+    @blp.paginate
+    def get(self, query: dict[str, Any], endpoint_id: UUID) -> Listing:
+        """List deliveries to an endpoint
+
+        Newest first. Those that have ended are kept for 30 days.
+        """
+        return service.deliveries(db.session(), endpoint_id, **query)
 
 
 @blp.route("/<uuid:endpoint_id>/deliveries/<uuid:delivery_id>", methods=["GET"])
