@@ -41,6 +41,9 @@ from api.jobs.cli import worker
 from api.jobs.routes import blp as jobs
 from api.locations.routes import blp as locations
 from api.mail import tasks as mail_tasks
+from api.metrics.routes import blp as metrics
+from api.notifications import tasks as notification_tasks
+from api.notifications.routes import blp as notifications
 from api.oidc import tokens as provider_tokens
 from api.orders.cli import orders as order_commands
 from api.orders.routes import blp as orders
@@ -92,6 +95,7 @@ RESOURCES: tuple[Blueprint, ...] = (
     payments,
     events,
     webhooks,
+    notifications,
     jobs,
     audit,
 )
@@ -109,7 +113,16 @@ LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 """Names a health check on the same machine uses."""
 
 REDIS_TIMEOUTS = {"socket_connect_timeout": 0.15, "socket_timeout": 0.15}
-TASKS = (housekeeping, event_tasks, mail_tasks, account_tasks, stock_tasks, reservation_tasks, webhook_tasks)
+TASKS = (
+    housekeeping,
+    event_tasks,
+    mail_tasks,
+    account_tasks,
+    stock_tasks,
+    reservation_tasks,
+    webhook_tasks,
+    notification_tasks,
+)
 """Modules whose import declares background tasks."""
 
 COMMANDS = (
@@ -179,6 +192,7 @@ def mount_resources(app: Flask, settings: Settings) -> None:
     for resource in RESOURCES:
         api.mount(resource)
     api.register_blueprint(health)
+    api.register_blueprint(metrics)
     api.register_blueprint(well_known)
     docs.init_app(app, api, pages=settings.docs_enabled)
 

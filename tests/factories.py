@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from ipaddress import ip_network
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from api.shipments import service as shipments
 from api.stock import service as stock
 from api.transfers import service as transfers
 from api.users import service as users
+from api.webhooks import service as webhooks
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from api.shipments.models import Shipment
     from api.transfers.models import Transfer
     from api.users.models import User
+    from api.webhooks.models import WebhookEndpoint
 
 PASSWORD = "correct horse battery staple"  # a test account's
 LIFETIMES = auth.Lifetimes(whole=3600, idle=3600, grace=30)
@@ -114,6 +117,12 @@ class Factory:
         """Record a payment in cash."""
         values: dict[str, Any] = {"method": "cash"} | facts
         return payments.record(self.session, order.id, amount=Decimal(amount), by=self.by, **values)[0]
+
+    def endpoint(self, **facts: Any) -> WebhookEndpoint:
+        """Add a webhook endpoint, at an address of this machine where nobody listens."""
+        means = webhooks.Means(Vault("a secret of the test-suite"), (ip_network("127.0.0.0/8"),))
+        values = {"url": "http://127.0.0.1:9/hooks", "by": self.by}
+        return self._fresh(webhooks.create(self.session, **(values | facts), means=means))
 
     def transfer(self, *lines: tuple[Item, int], source: Location, target: Location, **facts: Any) -> Transfer:
         """Send units on their way, from where they lie; `in_transit=False` lets them arrive at once."""

@@ -19,6 +19,7 @@ from api.core import errors
 from api.core.errors import DomainError
 from api.core.orm import Base, Versioned
 from api.extensions import MIGRATIONS, db
+from api.jobs import service as jobs
 from api.rest.docs import render_document
 from api.rest.smorest import BEARER, OAUTH2
 from tests.conftest import PROJECT
@@ -281,6 +282,8 @@ def test_no_list_sends_more_statements_when_it_is_longer(app: Flask, client: Fla
         make.count(place)
         make.headers()
         client.post("/api/v1/api-keys", json={"name": "till", "scopes": ["items:read"]}, headers=headers)
+        make.endpoint()
+        jobs.start(make.session, "redeliver_webhooks", by=make.by)
 
     for path in lists:
         with counted() as few:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from api.core.caller import Caller
+    from api.core.orm import AnyRow
 
 AT_A_TIME = 1000
 """How many events one statement publishes."""
@@ -131,6 +132,12 @@ def lock_consumer(session: Session, name: str) -> int | None:
 def move_consumer(session: Session, name: str, position: int) -> None:
     """Note how far a consumer has come."""
     session.execute(update(Consumer).where(Consumer.name == name).values(position=position))
+
+
+def unpublished(session: Session) -> AnyRow:
+    """Count committed events that have no place yet, and tell how old the oldest is, in seconds."""
+    age = func.extract("epoch", func.now() - func.min(Event.recorded_at))
+    return session.execute(select(func.count(), age).where(Event.position.is_(None))).one()
 
 
 def consumers(session: Session) -> dict[str, int]:

@@ -32,6 +32,17 @@ WINDOW = 10_000
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """How far the feed has come, for the metrics. Ages are in seconds."""
+
+    last: int
+    unpublished: int
+    oldest_unpublished: float
+    lags: dict[str, int]
+    """How many events each consumer is behind."""
+
+
+@dataclass(frozen=True, slots=True)
 class Slice:
     """A part of the feed, and where to go on: `next_after` lies behind everything that was looked at."""
 
@@ -179,13 +190,14 @@ def follow(
 
 
 def catch_up(session: Session) -> repository.Ends:
-    """Give every committed event its place in the feed, in a transaction of its own; tell where the feed ends."""
+    """Give every committed event its place in the feed, in transactions of their own; tell where the feed ends."""
     ends = repository.ends(session)
     if not ends.is_behind:
         return ends
-    with apart(session) as own:
-        while repository.publish(own) == repository.AT_A_TIME:
-            own.commit()
+    is_full = True
+    while is_full:
+        with apart(session) as own:
+            is_full = repository.publish(own) == repository.AT_A_TIME
     return repository.ends(session)
 
 
@@ -202,6 +214,14 @@ def take(session: Session, consumer: str, *, limit: int = 500) -> Sequence[Event
     if found:
         repository.move_consumer(session, consumer, found[-1].position or 0)
     return found
+
+
+def standing(session: Session) -> Standing:
+    """Tell how far the feed has come, and those who read it."""
+    last = repository.ends(session).last
+    count, age = repository.unpublished(session)
+    lags = {name: last - position for name, position in repository.consumers(session).items()}
+    return Standing(last, count, float(age or 0), lags)
 
 
 def named(session: Session, event_ids: Collection[UUID]) -> dict[UUID, Event]:

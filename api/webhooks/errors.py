@@ -21,7 +21,7 @@ class UrlNotAllowed(RuleViolation):
     """A URL that must not be called, by its form or by where it leads."""
 
     code = "url_not_allowed"
-    message = "{reason}"
+    message = "This URL is not called. {reason}"
     field = "url"
 
 
@@ -29,7 +29,7 @@ class UrlUnresolvable(RuleViolation):
     """A URL whose host has no address."""
 
     code = "url_unresolvable"
-    message = "{reason}"
+    message = "This URL is not called. {reason}"
     field = "url"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Boolean, String, Uuid, column, delete, func, insert, select, table, text, update
+from sqlalchemy import Boolean, String, Uuid, case, column, delete, func, insert, select, table, text, update
 
 from api.core import bulk, ids
 from api.core.orm import Repository
@@ -95,9 +95,9 @@ _TALLY = text("""
 """)
 
 _DEPTH = text("""
-    SELECT count(*) AS pending, extract(epoch FROM now() - min(created_at))::float AS oldest_seconds
-    FROM webhook_deliveries JOIN webhook_endpoints AS endpoint ON endpoint.id = endpoint_id
-    WHERE status = 'pending' AND is_active
+    SELECT count(*) AS pending, extract(epoch FROM now() - min(delivery.created_at))::float AS oldest_seconds
+    FROM webhook_deliveries AS delivery JOIN webhook_endpoints AS endpoint ON endpoint.id = delivery.endpoint_id
+    WHERE delivery.status = 'pending' AND endpoint.is_active
 """)
 
 
@@ -287,6 +287,14 @@ def tallies(session: Session) -> dict[str, int]:
 def depth(session: Session) -> AnyRow:
     """Count what is on its way to endpoints that are switched on, and tell how old the oldest is, in seconds."""
     return session.execute(_DEPTH).one()
+
+
+def circuits(session: Session) -> dict[str, int]:
+    """Count endpoints by what is done with them: `closed` circuits deliver, `open` ones wait, `disabled` are off."""
+    is_off, is_open = WebhookEndpoint.is_active.is_(False), WebhookEndpoint.resume_at.is_not(None)
+    state = case((is_off, "disabled"), (is_open, "open"), else_="closed")
+    rows = session.execute(select(state.label("state"), func.count().label("endpoints")).group_by(state))
+    return {row.state: row.endpoints for row in rows}
 
 
 def purge(session: Session, *, days: int) -> None:

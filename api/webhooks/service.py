@@ -103,6 +103,17 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """How deliveries are doing altogether, for the metrics. Ages are in seconds."""
+
+    pending: int
+    oldest_pending: float
+    results: dict[str, int]
+    endpoints: dict[str, int]
+    """How many are `closed`, as they should be, `open` after failures, or `disabled`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Attempted:
     """A delivery with all attempts."""
 
@@ -422,6 +433,12 @@ def settle(session: Session, results: Sequence[Result]) -> None:
     waits = {one.delivery_id: next_wait(one.number, one.retry_after) for one in results}
     repository.settle(session, results, waits)
     repository.tally(session, Counter("delivered" if one.is_success else one.error or "refused" for one in results))
+
+
+def standing(session: Session) -> Standing:
+    """Tell how much is on its way, and how attempts have ended so far."""
+    pending, age = repository.depth(session)
+    return Standing(pending, float(age or 0), repository.tallies(session), repository.circuits(session))
 
 
 def purge(session: Session) -> None:

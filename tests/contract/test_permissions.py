@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import text
 
 from api.auth import service as auth
 from api.core.scopes import LADDER
 from api.core.vault import Vault
+from api.jobs import service as jobs
 from api.returns import service as returns
 from api.shipments import service as shipments
 from tests.conftest import PROJECT
@@ -137,6 +140,26 @@ LOWEST_ROLE = {
     "POST /api/v1/reservations/{reservation_id}/extend": "customer",
     "POST /api/v1/reservations/{reservation_id}/release": "customer",
     "GET /api/v1/audit": "admin",
+    "GET /api/v1/events": "clerk",
+    "GET /api/v1/events/types": "clerk",
+    "GET /api/v1/events/{event_id}": "clerk",
+    "GET /api/v1/webhook-endpoints": "manager",
+    "POST /api/v1/webhook-endpoints": "manager",
+    "GET /api/v1/webhook-endpoints/{endpoint_id}": "manager",
+    "PATCH /api/v1/webhook-endpoints/{endpoint_id}": "manager",
+    "DELETE /api/v1/webhook-endpoints/{endpoint_id}": "manager",
+    "GET /api/v1/webhook-endpoints/{endpoint_id}/state": "manager",
+    "GET /api/v1/webhook-endpoints/{endpoint_id}/secret": "manager",
+    "POST /api/v1/webhook-endpoints/{endpoint_id}/rotate-secret": "manager",
+    "POST /api/v1/webhook-endpoints/{endpoint_id}/test": "manager",
+    "POST /api/v1/webhook-endpoints/{endpoint_id}/redeliver": "manager",
+    "GET /api/v1/webhook-endpoints/{endpoint_id}/deliveries": "manager",
+    "GET /api/v1/webhook-endpoints/{endpoint_id}/deliveries/{delivery_id}": "manager",
+    "POST /api/v1/webhook-endpoints/{endpoint_id}/deliveries/{delivery_id}/redeliver": "manager",
+    "GET /api/v1/jobs": "customer",
+    "GET /api/v1/jobs/{job_id}": "customer",
+    "POST /api/v1/jobs/{job_id}/retry": "customer",
+    "GET /metrics": "admin",
 }
 
 SEES_OTHERS_FROM = {
@@ -159,6 +182,8 @@ SEES_OTHERS_FROM = {
     "GET /api/v1/reservations/{reservation_id}": "clerk",
     "POST /api/v1/reservations/{reservation_id}/extend": "clerk",
     "POST /api/v1/reservations/{reservation_id}/release": "clerk",
+    "GET /api/v1/jobs/{job_id}": "admin",
+    "POST /api/v1/jobs/{job_id}/retry": "admin",
 }
 """Operations on one thing that belongs to somebody: the lowest role that may do it to a thing of others."""
 
@@ -167,11 +192,15 @@ LISTS_OF_OTHERS_FROM = {
     "GET /api/v1/api-keys": "admin",
     "GET /api/v1/orders": "clerk",
     "GET /api/v1/reservations": "clerk",
+    "GET /api/v1/jobs": "admin",
 }
 """Lists of things that belong to somebody: the lowest role that sees those of others in them."""
 
 OWNER = {"/api/v1/orders": "customer_id", "/api/v1/reservations": "customer_id"}
 """The query parameter by which a list is narrowed to one owner, where it is not `user_id`."""
+
+UNFILTERED = {"/api/v1/jobs"}
+"""Lists that cannot be narrowed to one owner."""
 
 NOBODYS = {
     "GET /api/v1/users/{user_id}",
@@ -205,6 +234,18 @@ NOBODYS = {
     "POST /api/v1/orders/{order_id}/shipments/{shipment_id}/deliver",
     "POST /api/v1/orders/{order_id}/returns/{return_id}/receive",
     "POST /api/v1/orders/{order_id}/payments",
+    "GET /api/v1/events/{event_id}",
+    "GET /api/v1/webhook-endpoints/{endpoint_id}",
+    "PATCH /api/v1/webhook-endpoints/{endpoint_id}",
+    "DELETE /api/v1/webhook-endpoints/{endpoint_id}",
+    "GET /api/v1/webhook-endpoints/{endpoint_id}/state",
+    "GET /api/v1/webhook-endpoints/{endpoint_id}/secret",
+    "POST /api/v1/webhook-endpoints/{endpoint_id}/rotate-secret",
+    "POST /api/v1/webhook-endpoints/{endpoint_id}/test",
+    "POST /api/v1/webhook-endpoints/{endpoint_id}/redeliver",
+    "GET /api/v1/webhook-endpoints/{endpoint_id}/deliveries",
+    "GET /api/v1/webhook-endpoints/{endpoint_id}/deliveries/{delivery_id}",
+    "POST /api/v1/webhook-endpoints/{endpoint_id}/deliveries/{delivery_id}/redeliver",
 }
 """Operations on one thing that belongs to the installation: the role alone decides."""
 
@@ -283,7 +324,7 @@ def test_what_belongs_to_somebody_else_is_in_no_list(
     path = operation.removeprefix("GET ")
     member = next(each for each in SEES_OTHERS_FROM if each.split(" ")[1].startswith(f"{path}/{{"))
     my_thing, their_thing = things.of(member, mine), things.of(member, theirs)
-    query = f"?{OWNER.get(path, 'user_id')}={things.owner(theirs)}"
+    query = f"?{OWNER.get(path, 'user_id')}={things.owner(theirs)}" if path not in UNFILTERED else ""
 
     plain = {row["id"] for row in client.get(path, headers=mine).get_json()["data"]}
     filtered = {row["id"] for row in client.get(path + query, headers=mine).get_json()["data"]}
@@ -334,6 +375,12 @@ class Things:
 
     def _return(self, _: dict[str, str]) -> str:
         return str(returns.request(self.make.session, UUID(self.found["order"]), by=self.make.by).id)
+
+    def _job(self, headers: dict[str, str]) -> str:
+        by = replace(self.make.by, user_id=UUID(self.owner(headers)))
+        job = jobs.start(self.make.session, "redeliver_webhooks", by=by)
+        self.make.session.execute(text("UPDATE procrastinate_jobs SET status = 'failed'"))
+        return str(job.id)
 
     def _reservation(self, headers: dict[str, str]) -> str:
         body = {"lines": [{"item_id": str(self.make.item(stock=5).id), "quantity": 1}]}
