@@ -11,9 +11,11 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
+from shutil import disk_usage
 from socket import create_server
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, cast
@@ -24,8 +26,10 @@ import psycopg
 import pytest
 from jsonschema import Draft202012Validator
 from psycopg import sql
+from sqlalchemy import create_engine
 
 from api import create_app
+from api.app import flask_config
 from api.auth import keys
 from api.config import Settings
 from api.embedded import Postgres, Valkey
@@ -42,9 +46,15 @@ if TYPE_CHECKING:
 
     from flask import Flask
     from flask.testing import FlaskClient
+    from sqlalchemy import Engine
     from sqlalchemy.orm import Session
 
     from api.core.caller import Caller
+
+MEMORY_FILES, ROOMY = Path("/dev/shm"), 2 * 1024**3  # noqa: S108  # only looked at; files in it are made by tempfile
+if MEMORY_FILES.is_dir() and disk_usage(MEMORY_FILES).free > ROOMY:  # copying a database on a disk takes most of a test
+    os.environ.setdefault("TMPDIR", str(MEMORY_FILES))
+    tempfile.tempdir = None  # it may have been looked up before
 
 PROJECT = Path(__file__).resolve().parent.parent
 TEMPLATE = "template_stockroom"
@@ -141,11 +151,24 @@ def disposing(app: Flask) -> Iterator[Flask]:
         db.engine.dispose()
 
 
+@pytest.fixture(scope="session")
+def wandering_app(app: Flask, make_settings: Callable[..., Settings]) -> Flask:
+    """The application that goes from database to database: building one takes longer than most tests."""
+    return create_app(make_settings(app.extensions["stockroom"].database_url))
+
+
 @pytest.fixture
-def live_app(database_url: str, make_settings: Callable[..., Settings]) -> Iterator[Flask]:
+def live_app(wandering_app: Flask, database_url: str, make_settings: Callable[..., Settings]) -> Iterator[Flask]:
     """An application on a database of this test's own; what it commits stays committed."""
-    with disposing(create_app(make_settings(database_url))) as app:
-        yield app
+    settings = make_settings(database_url)
+    options = flask_config(settings)["SQLALCHEMY_ENGINE_OPTIONS"]
+    wandering_app.extensions["stockroom"] = settings
+    with wandering_app.app_context():
+        db.engine.dispose()
+        engine = create_engine(settings.sqlalchemy_url, **options)
+        cast("dict[str | None, Engine]", db.engines)[None] = engine
+    yield wandering_app
+    engine.dispose()
 
 
 @pytest.fixture
@@ -170,7 +193,6 @@ def session(app: Flask) -> Iterator[Session]:
             outer.rollback()
         engines[None] = engine
         db.session.configure(join_transaction_mode="conditional_savepoint")
-        engine.dispose()
 
 
 @pytest.fixture
