@@ -79,14 +79,6 @@ def _role_names(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
-def _mail_addresses(values: tuple[str, ...]) -> tuple[str, ...]:
-    for value in values:
-        if not re.fullmatch(r"[^\s@<>,]+@[^\s@<>,]+", value):
-            message = f"{value!r} is not an address, as in buyer@example.com"
-            raise ValueError(message)
-    return values
-
-
 def _mail_server(value: str) -> str:
     if not re.fullmatch(r"smtps?://([^\s@/]+@)?[^\s@/]+", value):
         message = "must look like smtp://user:password@host:587 or smtps://host:465"
@@ -166,9 +158,6 @@ class Settings(BaseSettings):
         repr=False,
     )
     mail_from: str = Field("Stockroom <stockroom@localhost>", description="Sender of mails.")
-    low_stock_mail: Annotated[CommaSeparated, AfterValidator(_mail_addresses)] = Field(
-        (), description="Addresses that get a mail when a level falls to its reorder point, separated by commas."
-    )
     site_url: Annotated[str, AfterValidator(_web_address)] | None = Field(
         None,
         description="Where the pages are that take the tokens of mails; unset, mails carry the bare token.",

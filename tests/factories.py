@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from api.auth import service as auth
 from api.auth import tokens
+from api.core import ids
 from api.core.caller import Caller
 from api.core.vault import Vault
 from api.counts import service as counts
 from api.items import service as items
 from api.locations import service as locations
+from api.notifications.models import Notification
 from api.orders import service as orders
 from api.payments import service as payments
 from api.reservations import service as reservations
@@ -25,6 +27,8 @@ from api.users import service as users
 from api.webhooks import service as webhooks
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from sqlalchemy.orm import Session
 
     from api.core.orm import AnyRow
@@ -123,6 +127,21 @@ class Factory:
         means = webhooks.Means(Vault("a secret of the test-suite"), (ip_network("127.0.0.0/8"),))
         values = {"url": "http://127.0.0.1:9/hooks", "by": self.by}
         return self._fresh(webhooks.create(self.session, **(values | facts), means=means))
+
+    def notification(self, user_id: UUID, **facts: Any) -> Notification:
+        """Tell somebody of an order that has come in."""
+        values: dict[str, Any] = {
+            "event_id": ids.new(),
+            "kind": "order_placed",
+            "title": "Order SO-001001 has come in",
+            "text": "1 unit, 2.50 GBP in all.",
+            "subject_type": "order",
+            "subject_id": ids.new(),
+            "data": {"number": "SO-001001"},
+        }
+        notification = Notification(user_id=user_id, **(values | facts))
+        self.session.add(notification)
+        return self._fresh(notification)
 
     def transfer(self, *lines: tuple[Item, int], source: Location, target: Location, **facts: Any) -> Transfer:
         """Send units on their way, from where they lie; `in_transit=False` lets them arrive at once."""

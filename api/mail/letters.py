@@ -38,7 +38,7 @@ def write(
     first, _, text = _templates.get_template(f"{template}.txt").render(known).partition("\n")
     sender_name, sender_address = parseaddr(sender)
     message = EmailMessage(policy=SMTP)
-    message["Subject"] = first.removeprefix(SUBJECT)
+    message["Subject"] = " ".join(first.removeprefix(SUBJECT).split())  # a header is one line, whatever stands in it
     message["From"] = _address(sender_address, name=sender_name)
     message["To"] = _address(to)
     message["Date"] = datetime.now(UTC)

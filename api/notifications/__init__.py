@@ -1,1 +1,1 @@
-"""Notifications: what people are told, in the app and by mail."""
+"""Telling people what concerns them: in the app, by mail, and once a day."""

@@ -16,12 +16,13 @@ from api.core.paging import Listing
 from api.orders.models import CANCELLED, DELIVERED, SHIPPED, Order, OrderLine, number_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from datetime import datetime
     from uuid import UUID
 
     from sqlalchemy.orm import Session
 
+    from api.core.orm import AnyRow
     from api.orders.drafts import Placed
 
 _ORDER_TYPES = {
@@ -182,6 +183,25 @@ class OrderRepository(Repository[Order]):
     def id_of(self, sequence_number: int) -> UUID | None:
         """Find the id of the order that has a number."""
         return self.session.scalar(select(Order.id).where(Order.sequence_number == sequence_number))
+
+
+_NAMES_OF_LINES = text("""
+    SELECT l.order_id, l.line_no, l.sku, l.name
+    FROM unnest(CAST(:orders AS uuid[]), CAST(:lines AS int2[])) AS wanted (order_id, line_no)
+    JOIN order_lines AS l USING (order_id, line_no)
+""")
+
+
+def addressees(session: Session, order_ids: Collection[UUID]) -> Sequence[AnyRow]:
+    """Read whom orders are for."""
+    query = select(Order.id, Order.sequence_number, Order.customer_id, Order.email)
+    return session.execute(query.where(Order.id.in_(order_ids))).all()
+
+
+def names_of_lines(session: Session, lines: Collection[tuple[UUID, int]]) -> Sequence[AnyRow]:
+    """Read SKU and name of lines."""
+    wanted = {"orders": [order_id for order_id, _ in lines], "lines": [line_no for _, line_no in lines]}
+    return session.execute(_NAMES_OF_LINES, wanted).all()
 
 
 def insert(session: Session, orders: Sequence[Placed]) -> None:

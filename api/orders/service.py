@@ -14,7 +14,7 @@ from api.orders.repository import OrderRepository
 from api.stock import service as stock
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
     from sqlalchemy.orm import Session
@@ -96,6 +96,31 @@ def timeline(session: Session, order_id: UUID, *, by: Caller) -> Listing:
     get(session, order_id, by=by)
     hidden = () if by.may("orders:all") else STAFF_ONLY
     return events.of_subject(session, order_id, without=hidden)
+
+
+@dataclass(frozen=True, slots=True)
+class Addressee:
+    """Whom an order is for, and the number they know it by."""
+
+    number: str
+    customer_id: UUID | None
+    email: str | None
+
+
+def addressees(session: Session, order_ids: Collection[UUID]) -> dict[UUID, Addressee]:
+    """Tell whom orders are for."""
+    return {
+        row.id: Addressee(models.number_of(row.sequence_number), row.customer_id, row.email)
+        for row in repository.addressees(session, order_ids)
+    }
+
+
+def names_of_lines(session: Session, lines: Collection[tuple[UUID, int]]) -> dict[tuple[UUID, int], dict[str, str]]:
+    """Tell what the lines of orders, by their numbers, are about: SKU and name."""
+    return {
+        (row.order_id, row.line_no): {"sku": row.sku, "name": row.name}
+        for row in repository.names_of_lines(session, lines)
+    }
 
 
 def import_placed(session: Session, orders: Sequence[Placed], *, by: Caller, location_id: UUID) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from api.events import service as events
-from api.jobs import service as jobs
 from api.stock import repository
 from api.stock.booking import Cause, LevelKey, LineKey, PromiseKey
 from api.stock.models import RELEASE, RESERVE
@@ -78,7 +77,6 @@ def _shares(book: Book, row: AnyRow, wanted: int, places: Iterable[UUID]) -> lis
 
 def _tell_crossings(session: Session, book: Book) -> None:
     """Say which levels have become low or are so no more."""
-    fallen = []
     for key, balance in book.crossings():
         data = {
             "item_id": str(key.item_id),
@@ -87,6 +85,3 @@ def _tell_crossings(session: Session, book: Book) -> None:
             "reorder_point": balance.reorder_point,
         }
         events.record(session, "stock.low" if balance.is_low else "stock.replenished", key.item_id, data, by=book.by)
-        fallen += [data] if balance.is_low else []
-    if fallen:
-        jobs.defer(session, "tell_low_stock", levels=fallen)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from api.items import service as items
 from api.locations import service as locations
-from api.mail import service as mail
 from api.stock import posting, repository, views
 from api.stock.errors import PastUnknown
 
@@ -203,11 +202,11 @@ def on_hand(session: Session, *, location_id: UUID, item_ids: Sequence[UUID]) ->
     return views.on_hand(session, location_id=location_id, item_ids=item_ids)
 
 
-def tell_low_stock(session: Session, fallen: Sequence[dict[str, Any]], *, to: Sequence[str]) -> None:
-    """Send everybody who wants to know one mail about levels that have fallen to their reorder point."""
-    if not to:
-        return
-    names = views.names(session, [(level["item_id"], level["location_id"]) for level in fallen])
-    levels = [level | names[level["item_id"], level["location_id"]] for level in fallen]
-    for address in to:
-        mail.send(session, "low_stock", to=address, levels=levels)
+def words(session: Session, levels: Sequence[tuple[UUID, UUID]]) -> dict[tuple[UUID, UUID], dict[str, Any]]:
+    """Tell people's words for levels that are told by the ids of item and location: SKU, name, location."""
+    return views.words(session, levels)
+
+
+def low_among(session: Session, levels: Sequence[tuple[UUID, UUID]]) -> Sequence[AnyRow]:
+    """Tell which of these levels are low now, with the words for them and what is usually ordered."""
+    return views.low_among(session, levels)

@@ -41,7 +41,8 @@ valuation = reading.valuation
 verify = reading.verify
 on_hand = reading.on_hand
 close_days = reading.close_days
-tell_low_stock = reading.tell_low_stock
+words = reading.words
+low_among = reading.low_among
 
 Demand = promising.Demand
 Promise = promising.Promise

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from flask import current_app
+from typing import TYPE_CHECKING
 
 from api.core.caller import Caller
-from api.jobs.app import background, periodic
+from api.jobs.app import periodic
 from api.stock import service
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
-
-
-@background(retries=5)
-def tell_low_stock(session: Session, *, levels: list[dict[str, Any]]) -> None:
-    """Send a mail about levels that have fallen to their reorder point."""
-    service.tell_low_stock(session, levels, to=current_app.extensions["stockroom"].low_stock_mail)
 
 
 @periodic("17 1 * * *")

@@ -216,20 +216,40 @@ def on_hand(session: Session, *, location_id: UUID, item_ids: Sequence[UUID]) ->
     return {row.item_id: row.on_hand for row in session.execute(query)}
 
 
-_NAMES = text("""
-    SELECT wanted.item_id, wanted.location_id, i.sku, i.name, i.reorder_quantity, p.code AS location_code
-    FROM unnest(CAST(:items AS uuid[]), CAST(:places AS uuid[])) AS wanted (item_id, location_id)
-    JOIN items AS i ON i.id = wanted.item_id JOIN locations AS p ON p.id = wanted.location_id
-""")
+_WANTED = "unnest(CAST(:items AS uuid[]), CAST(:places AS uuid[])) AS wanted (item_id, location_id)"
+_WORDS = text(f"""
+    SELECT wanted.item_id, wanted.location_id, i.sku, i.name, i.reorder_quantity, p.code AS location
+    FROM {_WANTED} JOIN items AS i ON i.id = wanted.item_id JOIN locations AS p ON p.id = wanted.location_id
+""")  # noqa: S608  # only our own words are put into the text
+_LOW_AMONG = text(f"""
+    SELECT i.sku, i.name, p.code AS location, l.on_hand - l.reserved AS available, l.reorder_point, i.reorder_quantity
+    FROM (SELECT DISTINCT * FROM {_WANTED}) AS wanted JOIN stock_levels AS l USING (item_id, location_id)
+    JOIN items AS i ON i.id = l.item_id JOIN locations AS p ON p.id = l.location_id
+    WHERE l.is_low AND i.archived_at IS NULL
+    ORDER BY i.sku, p.code
+""")  # noqa: S608  # the same
 
 
-def names(session: Session, levels: Sequence[tuple[str, str]]) -> dict[tuple[str, str], dict[str, Any]]:
-    """Tell people's words for levels that are told by the ids of item and location."""
-    rows = session.execute(_NAMES, {"items": [one[0] for one in levels], "places": [one[1] for one in levels]})
+def words(session: Session, levels: Sequence[tuple[UUID, UUID]]) -> dict[tuple[UUID, UUID], dict[str, Any]]:
+    """Read people's words for levels that are told by the ids of item and location."""
     return {
-        (str(item_id), str(location_id)): {"sku": sku, "name": name, "reorder_quantity": quantity, "location": code}
-        for item_id, location_id, sku, name, quantity, code in rows
+        (row.item_id, row.location_id): {
+            "sku": row.sku,
+            "name": row.name,
+            "location": row.location,
+            "reorder_quantity": row.reorder_quantity,
+        }
+        for row in session.execute(_WORDS, _ids(levels))
     }
+
+
+def low_among(session: Session, levels: Sequence[tuple[UUID, UUID]]) -> Sequence[AnyRow]:
+    """Read those of these levels that are low now."""
+    return session.execute(_LOW_AMONG, _ids(levels)).all()
+
+
+def _ids(levels: Sequence[tuple[UUID, UUID]]) -> dict[str, list[UUID]]:
+    return {"items": [one[0] for one in levels], "places": [one[1] for one in levels]}
 
 
 _DIFFERENCES = text("""

@@ -32,13 +32,27 @@ FACTS: dict[str, Any] = {
             "location": "MAIN",
             "available": 4,
             "reorder_point": 5,
-            "reorder_quantity": 48,
+            "suggested": 48,
         }
     ],
+    "kind": "order_shipped",
+    "kinds": ["low_stock", "order_shipped"],
+    "is_guest": False,
+    "title": "Order SO-001001 is on its way",
+    "text": "2 units left with <b>Royal Mail</b>.",
+    "lines": [{"quantity": 2, "sku": "CUP", "name": "A <cup>"}],
+    "more": 3,
+    "total": 4,
+    "others": [{"title": "Order SO-001001 is on its way", "text": "By <b>Royal Mail</b>."}],
+    "host": "hooks.example.com",
+    "endpoint_id": "0198c1f0-3f9e-7c3a-9d0e-2b8f1c6a7d4c",
 }
 TEMPLATES = sorted(
-    path.stem for path in (PROJECT / "api/mail/templates").glob("*.txt") if not path.stem.startswith("token")
+    path.stem for path in (PROJECT / "api/mail/templates").glob("*.txt") if path.stem not in {"token", "parts"}
 )
+OF_NOTIFICATIONS = [
+    name for name in TEMPLATES if "parts.txt" in (PROJECT / f"api/mail/templates/{name}.txt").read_text("utf-8")
+]
 
 
 @pytest.mark.parametrize("site_url", [None, "https://shop.example.com"])
@@ -88,14 +102,43 @@ def test_what_a_fact_says_is_text_and_no_page() -> None:
     assert "<script>" in part(message, "plain")
 
 
+@pytest.mark.parametrize("template", OF_NOTIFICATIONS)
+def test_a_notification_is_no_page_and_says_how_to_get_no_more_of_them(template: str) -> None:
+    page, text = part(message := write(template), "html"), part(message, "plain")
+
+    for mark in ("<cup>", "<b>Royal"):
+        assert mark not in page
+    for body in (page, text):
+        assert "PATCH /api/v1/notifications/preferences" in body
+        assert "order_shipped" in body
+
+
+@pytest.mark.parametrize("template", [name for name in OF_NOTIFICATIONS if name.startswith("order_")])
+def test_a_guest_is_told_why_a_mail_comes(template: str) -> None:
+    message = write(template, is_guest=True)
+
+    for body in (part(message, "html"), part(message, "plain")):
+        assert "because your address was given with the order" in body
+        assert "preferences" not in body
+
+
 @pytest.mark.parametrize("breaks", ["\r\n", "\n", "\r", "\u2028"])
 def test_no_fact_adds_a_header(breaks: str) -> None:
-    message = write("invitation", inviter=f"Eve{breaks}Bcc: eve@example.com{breaks}{breaks}")
+    evil = f"Eve{breaks}Bcc: eve@example.com{breaks}{breaks}"
+    level = FACTS["levels"][0] | {"sku": evil}
+    written: dict[str, dict[str, Any]] = {
+        "invitation": {"inviter": evil},
+        "order_shipped": {"title": evil},
+        "low_stock": {"levels": [level]},
+        "digest": {"levels": [level], "others": []},
+    }
+    for template, facts in written.items():
+        message = write(template, **facts)
 
-    read = message_from_bytes(message.as_bytes(), policy=policy.default)
+        read = message_from_bytes(message.as_bytes(), policy=policy.default)
 
-    assert "Bcc" not in read
-    assert read.keys() == write("invitation").keys()
+        assert "Bcc" not in read
+        assert read.keys() == write("invitation").keys()
 
 
 @pytest.mark.parametrize("to", ["ada@example.com\r\nBcc: eve@example.com", "ada\n@example.com", "ada@example.com\r"])

@@ -1,26 +1,21 @@
-"""Stock that runs low: told once per crossing, to programs and to people."""
+"""Stock that runs low: told once per crossing."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from sqlalchemy import text
 
 from api.core.caller import Caller
 from api.extensions import db
 from api.items import service as items
-from api.jobs import app as jobs
 from api.orders import service as orders
 from api.stock import service as stock
-from tests.accounts.mailbox import Mailbox
 from tests.factories import GBP
 from tests.live import at_once, committed
 from tests.stock.reading import differences
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from flask import Flask
     from flask.testing import FlaskClient
     from sqlalchemy.orm import Session
@@ -183,37 +178,3 @@ def test_reorder_points_that_change_by_the_dozen_do_not_deadlock_with_orders(liv
     with live_app.app_context():
         assert db.session.scalar(text("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")) == 0
         assert differences(db.session()) == []
-
-
-class TestPeople:
-    @pytest.fixture
-    def fall(self, start: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Mailbox]:
-        """Let two items fall to their reorder point in one order, and one that has none."""
-
-        def fall(**settings: object) -> Mailbox:
-            app = start(**settings)
-            monkeypatch.setattr(jobs.tasks, "flask_app", app, raising=False)
-            with committed(app) as make:
-                place = make.location(code="MAIN")
-                cup = make.item(sku="CUP", name="A cup", reorder_point=5, reorder_quantity=48, stock=8, at=place)
-                pot = make.item(sku="POT", name="A <pot>", reorder_point=2, stock=8, at=place)
-                plate = make.item(sku="PLATE", stock=8, at=place)
-                make.order((cup, 4), (pot, 6), (plate, 8))
-                make.order((cup, 1))
-            return Mailbox(app)
-
-        return fall
-
-    def test_who_want_to_know_get_one_mail_about_all_of_it(self, fall: Callable[..., Mailbox]) -> None:
-        letters = fall(low_stock_mail="buyer@example.com,boss@example.com").read()
-
-        assert [(letter.template, letter.to) for letter in letters] == [
-            ("low_stock", "buyer@example.com"),
-            ("low_stock", "boss@example.com"),
-        ]
-        assert "- CUP A cup, at MAIN: 4 available, reorder point 5, usually ordered: 48\n" in letters[0].text
-        assert "- POT A <pot>, at MAIN: 2 available, reorder point 2\n" in letters[0].text
-        assert "PLATE" not in letters[0].text
-
-    def test_are_left_alone_where_nobody_wants_to_know(self, fall: Callable[..., Mailbox]) -> None:
-        assert fall().read() == []
