@@ -117,7 +117,7 @@ async def send(
     except ssl.SSLError as error:
         found = (None, TLS_FAILED, str(error))
     except httpcore.ConnectError as error:
-        found = (None, TLS_FAILED if isinstance(error.__cause__, ssl.SSLError) else CONNECTION_FAILED, str(error))
+        found = (None, TLS_FAILED if _is_of_tls(error) else CONNECTION_FAILED, str(error))
     except (httpcore.NetworkError, httpcore.TimeoutException, OSError) as error:
         found = (None, CONNECTION_FAILED, str(error) or "The connection broke.")
     except (httpcore.ProtocolError, httpcore.UnsupportedProtocol, ValueError) as error:
@@ -176,6 +176,11 @@ async def _beginning(stream: Iterable[bytes]) -> bytes:
         if len(read) >= MOST_READ:
             break
     return read
+
+
+def _is_of_tls(error: BaseException | None) -> bool:
+    """Tell whether the failure began with TLS; what it is wrapped in says only that there is no connection."""
+    return error is not None and (isinstance(error, ssl.SSLError) or _is_of_tls(error.__cause__ or error.__context__))
 
 
 def _verdict(status: int) -> tuple[str | None, str | None]:

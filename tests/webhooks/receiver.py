@@ -108,6 +108,8 @@ class Receiver:
 
     def __exit__(self, *_: object) -> None:
         self._end.set()
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # wakes up whoever accepts
         self._listener.close()
 
     def ids(self) -> list[str]:
