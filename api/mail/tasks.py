@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+RETRIES = 30
+"""Within a day and a bit: most of them an hour apart. A mail server may be away for a night."""
 
-@background(retries=8, wait=3)
+
+@background(retries=RETRIES, wait=3)
 def send_mail(_: Session, *, template: str, to: str, facts: dict[str, Any]) -> None:
     """Write a mail and hand it to the mail server; without one, show it to whoever develops."""
     settings: Settings = current_app.extensions["stockroom"]

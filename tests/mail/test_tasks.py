@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from api.jobs import app as jobs
 from api.mail import post, service
-from api.mail.tasks import send_mail
+from api.mail.tasks import RETRIES, send_mail
 from tests.mail.smtp import PASSWORD, USER, mail_server, make_certificate, server_side
 
 if TYPE_CHECKING:
@@ -136,11 +136,12 @@ def test_what_is_refused_for_now_is_tried_again_later(sender: Sender) -> None:
     assert len(server.mails) == 1
 
 
-def test_nothing_is_tried_for_ever() -> None:
-    waits = [retry(OSError(), attempts=attempts) is not None for attempts in range(10)]
+def test_a_mail_is_tried_for_a_day_and_not_for_ever() -> None:
+    waits = [retry(OSError(), attempts=attempts) is not None for attempts in range(40)]
 
-    assert waits[:7] == [True] * 7
-    assert waits[8:] == [False, False]
+    assert waits == [True] * RETRIES + [False] * (40 - RETRIES)
+    first = sum(min(3 ** (attempts + 1), 3600) for attempts in range(RETRIES))
+    assert 23 < first / 3600 < 36
 
 
 @pytest.mark.parametrize("refusal", ["mail", "mailbox"])
