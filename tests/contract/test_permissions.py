@@ -160,6 +160,13 @@ LOWEST_ROLE = {
     "GET /api/v1/jobs/{job_id}": "customer",
     "POST /api/v1/jobs/{job_id}/retry": "customer",
     "GET /metrics": "admin",
+    "GET /api/v1/notifications": "customer",
+    "GET /api/v1/notifications/unread-count": "customer",
+    "POST /api/v1/notifications/read": "customer",
+    "POST /api/v1/notifications/{notification_id}/read": "customer",
+    "POST /api/v1/notifications/{notification_id}/unread": "customer",
+    "GET /api/v1/notifications/preferences": "customer",
+    "PATCH /api/v1/notifications/preferences": "customer",
 }
 
 SEES_OTHERS_FROM = {
@@ -184,6 +191,8 @@ SEES_OTHERS_FROM = {
     "POST /api/v1/reservations/{reservation_id}/release": "clerk",
     "GET /api/v1/jobs/{job_id}": "admin",
     "POST /api/v1/jobs/{job_id}/retry": "admin",
+    "POST /api/v1/notifications/{notification_id}/read": None,
+    "POST /api/v1/notifications/{notification_id}/unread": None,
 }
 """Operations on one thing that belongs to somebody: the lowest role that may do it to a thing of others."""
 
@@ -193,13 +202,14 @@ LISTS_OF_OTHERS_FROM = {
     "GET /api/v1/orders": "clerk",
     "GET /api/v1/reservations": "clerk",
     "GET /api/v1/jobs": "admin",
+    "GET /api/v1/notifications": None,
 }
 """Lists of things that belong to somebody: the lowest role that sees those of others in them."""
 
 OWNER = {"/api/v1/orders": "customer_id", "/api/v1/reservations": "customer_id"}
 """The query parameter by which a list is narrowed to one owner, where it is not `user_id`."""
 
-UNFILTERED = {"/api/v1/jobs"}
+UNFILTERED = {"/api/v1/jobs", "/api/v1/notifications"}
 """Lists that cannot be narrowed to one owner."""
 
 NOBODYS = {
@@ -381,6 +391,9 @@ class Things:
         job = jobs.start(self.make.session, "redeliver_webhooks", by=by)
         self.make.session.execute(text("UPDATE procrastinate_jobs SET status = 'failed'"))
         return str(job.id)
+
+    def _notification(self, headers: dict[str, str]) -> str:
+        return str(self.make.notification(UUID(self.owner(headers))).id)
 
     def _reservation(self, headers: dict[str, str]) -> str:
         body = {"lines": [{"item_id": str(self.make.item(stock=5).id), "quantity": 1}]}
