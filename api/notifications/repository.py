@@ -5,7 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
-from sqlalchemy import Boolean, String, Uuid, and_, column, delete, exists, func, or_, select, table, text, update
+from sqlalchemy import (
+    ARRAY,
+    Boolean,
+    String,
+    Uuid,
+    and_,
+    any_,
+    cast,
+    column,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    table,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 
 from api.core import bulk, ids
@@ -140,23 +157,22 @@ def mark_all(session: Session, user_id: UUID, *, until: UUID | None) -> int:
     return int(session.execute(query).rowcount)  # type: ignore[attr-defined]  # of a cursor result
 
 
-def take_waiting(session: Session) -> Sequence[AnyRow]:
-    """Read what waits for the next digest, oldest first, and keep others from putting it into another."""
-    query = select(
-        Notification.id,
-        Notification.user_id,
-        Notification.kind,
-        Notification.title,
-        Notification.text,
-        Notification.data,
-    )
-    query = query.where(Notification.in_digest).order_by(Notification.id).with_for_update(skip_locked=True)
-    return session.execute(query).all()
+def be_alone_at_digests(session: Session) -> bool:
+    """Take the one place for whoever makes digests, until the transaction ends; False when it is taken."""
+    query = select(func.pg_try_advisory_xact_lock(func.hashtextextended("notifications.digests", 0)))
+    return bool(session.scalar(query))
+
+
+def waiting(session: Session) -> Sequence[AnyRow]:
+    """Read what waits for the next digest, oldest first."""
+    told = Notification
+    query = select(told.id, told.user_id, told.kind, told.title, told.text, told.data)
+    return session.execute(query.where(told.in_digest).order_by(told.id)).all()
 
 
 def note_mailed(session: Session, notification_ids: Sequence[UUID]) -> None:
     """Note that notifications have been in a digest; those that were for nothing else are forgotten."""
-    mailed = Notification.id.in_(notification_ids)
+    mailed = Notification.id == any_(cast(list(notification_ids), ARRAY(Uuid)))
     session.execute(delete(Notification).where(mailed, ~Notification.in_app))
     session.execute(update(Notification).where(mailed).values(in_digest=False))
 

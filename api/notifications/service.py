@@ -21,7 +21,7 @@ from api.orders import service as orders
 from api.stock import service as stock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy.orm import Session
 
@@ -130,10 +130,13 @@ def choose(session: Session, changes: Mapping[str, Choice], *, by: Caller) -> Pr
 def send_digests(session: Session) -> int:
     """Mail everybody who wants that what has come up since their last digest; tells how many mails there are.
 
-    Of low stock only what is low still. Where nothing is left to be said, there is no mail.
+    Of low stock only what is low still. Where nothing is left to be said, there is no mail. While somebody else makes
+    digests, does nothing.
     """
+    if not repository.be_alone_at_digests(session):
+        return 0
     waiting: dict[UUID, list[AnyRow]] = defaultdict(list)
-    for row in repository.take_waiting(session):
+    for row in repository.waiting(session):
         waiting[row.user_id].append(row)
     people = repository.people(session, user_ids=waiting)
     sent = 0
@@ -205,12 +208,12 @@ def _named(one: News) -> UUID | None:
     return UUID(creator) if creator else None
 
 
-def _audience(one: News, people: Mapping[UUID, Person]) -> Iterator[Person]:
-    named = _named(one)
-    for person in people.values():
-        is_among_staff = one.kind.audience != CUSTOMER and one.kind.concerns(person.role)
-        if person.id == named or is_among_staff:
-            yield person
+def _audience(one: News, people: Mapping[UUID, Person]) -> list[Person]:
+    user_id = _named(one)
+    named = people.get(user_id) if user_id else None
+    if one.kind.audience == CUSTOMER:
+        return [named] if named else []
+    return [person for person in people.values() if person is named or one.kind.concerns(person.role)]
 
 
 def _way(person: Person, kind: str) -> Way:
