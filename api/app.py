@@ -28,6 +28,7 @@ from api.core.waiting import WaitingRoom
 from api.counts.cli import count
 from api.counts.routes import blp as counts
 from api.demo.cli import demo
+from api.events import service as event_feed
 from api.events import tasks as event_tasks
 from api.events.cli import events as event_commands
 from api.events.routes import blp as events
@@ -218,7 +219,10 @@ def flask_config(settings: Settings) -> dict[str, Any]:
     return {
         "API_TITLE": "Stockroom",
         "API_VERSION": "v1",
-        "API_SPEC_OPTIONS": {"info": {"description": api_manual(), "license": {"name": "MIT"}}},
+        "API_SPEC_OPTIONS": {
+            "info": {"description": api_manual(), "license": {"name": "MIT"}},
+            "webhooks": event_feed.openapi_webhooks(),
+        },
         "OPENAPI_VERSION": "3.1.0",
         "MAX_CONTENT_LENGTH": settings.max_request_bytes,
         "MAX_FORM_MEMORY_SIZE": settings.max_request_bytes,

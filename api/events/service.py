@@ -86,6 +86,37 @@ def as_json(event: Event) -> dict[str, Any]:
     }
 
 
+def openapi_webhooks() -> dict[str, Any]:
+    """Describe what webhooks carry, type by type, for the `webhooks` of an OpenAPI 3.1 document."""
+    return {one.name: {"post": _operation(one)} for one in CATALOGUE.values()}
+
+
+def _operation(one: EventType) -> dict[str, Any]:
+    told = {
+        "type": {"const": one.name},
+        "timestamp": {"type": "string", "format": "date-time", "description": "The same as `occurred_at`."},
+        "data": one.schema,
+    }
+    headers = {
+        "webhook-id": "The event's id; the same at each repetition.",
+        "webhook-timestamp": "When this attempt was made, in seconds since 1970.",
+        "webhook-signature": "One signature for each valid secret, as Standard Webhooks say.",
+    }
+    parameters = [
+        {"name": name, "in": "header", "required": True, "description": says, "schema": {"type": "string"}}
+        for name, says in headers.items()
+    ]
+    schema = {"allOf": [{"$ref": "#/components/schemas/Event"}, {"type": "object", "properties": told}]}
+    return {
+        "summary": one.says,
+        "description": f"Subject: {one.subject}. Needs {' and '.join(f'`{scope}`' for scope in one.scopes)}.",
+        "tags": ["webhooks"],
+        "parameters": parameters,
+        "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
+        "responses": {"2XX": {"description": "Taken. Anything else is tried again."}},
+    }
+
+
 def types(*, by: Caller) -> list[EventType]:
     """List the types of events the caller may see."""
     seen = visible(by.scopes)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from api.config import Settings
 from api.core.errors import DomainError
 from api.core.scopes import PERMISSIONS, ROLES
@@ -51,6 +53,31 @@ OPERATIONS_HEAD = """
 | operation | needs | customer | clerk | manager | admin |
 |---|---|---|---|---|---|
 """
+
+
+EVENTS_HEAD = """# Types of events
+
+What the [feed](events.md) tells and webhooks carry. `data` may get further fields, and never loses any: bear what you do
+not know. A caller sees the types whose scopes it holds. This page is written by `flask spec` from the code.
+
+| type | says | subject and scopes |
+|---|---|---|
+"""
+
+
+def render_events(document: dict[str, Any]) -> str:
+    """Write the catalogue of events as Markdown: an overview, and the JSON Schema of each type's data."""
+    posts = {name: members["post"] for name, members in document["webhooks"].items()}
+    rows = [
+        f"| [`{name}`](#{_anchor(name)}) | {post['summary']} | {post['description']} |" for name, post in posts.items()
+    ]
+    schemas = [f"\n## `{name}`\n\n```json\n{_data_schema(post)}\n```\n" for name, post in posts.items()]
+    return EVENTS_HEAD + "\n".join(rows) + "\n" + "".join(schemas)
+
+
+def _data_schema(post: dict[str, Any]) -> str:
+    schema = post["requestBody"]["content"]["application/json"]["schema"]["allOf"][1]["properties"]["data"]
+    return orjson.dumps(schema, option=orjson.OPT_INDENT_2).decode()
 
 
 def render_permissions(document: dict[str, Any]) -> str:

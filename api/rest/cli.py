@@ -9,7 +9,7 @@ import orjson
 from flask import current_app
 from flask.cli import with_appcontext
 
-from api.rest.catalogues import render_errors, render_permissions, render_settings
+from api.rest.catalogues import render_errors, render_events, render_permissions, render_settings
 from api.rest.docs import render_document
 
 
@@ -29,11 +29,16 @@ def _permissions() -> bytes:
     return render_permissions(orjson.loads(_openapi())).encode()
 
 
+def _events() -> bytes:
+    return render_events(orjson.loads(_openapi())).encode()
+
+
 DOCUMENTS = {
     Path("docs/openapi.json"): _openapi,
     Path("docs/errors.md"): _errors,
     Path("docs/configuration.md"): _settings,
     Path("docs/permissions.md"): _permissions,
+    Path("docs/event-types.md"): _events,
 }
 
 
