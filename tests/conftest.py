@@ -118,14 +118,14 @@ def make_settings(valkey: Valkey, keys_dir: Path) -> Callable[..., Settings]:
 
 
 @pytest.fixture(scope="session")
-def app(postgres: Postgres, make_settings: Callable[..., Settings]) -> Flask:
+def app(postgres: Postgres, make_settings: Callable[..., Settings]) -> Iterator[Flask]:
     """The application on the migrated template database; tests on it roll back."""
     postgres.create_database(TEMPLATE)
     app = create_app(make_settings(postgres.url(TEMPLATE)))
-    with app.app_context():
-        flask_migrate.upgrade()
-        db.engine.dispose()
-    return app
+    with disposing(app):
+        with app.app_context():
+            flask_migrate.upgrade()
+        yield app
 
 
 @pytest.fixture

@@ -125,7 +125,7 @@ class Factory:
     def endpoint(self, **facts: Any) -> WebhookEndpoint:
         """Add a webhook endpoint, at an address of this machine where nobody listens."""
         means = webhooks.Means(Vault("a secret of the test-suite"), (ip_network("127.0.0.0/8"),))
-        values = {"url": "http://127.0.0.1:9/hooks", "by": self.by}
+        values: dict[str, Any] = {"url": "http://127.0.0.1:9/hooks", "by": self.by}
         return self._fresh(webhooks.create(self.session, **(values | facts), means=means))
 
     def notification(self, user_id: UUID, **facts: Any) -> Notification:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy.orm import Session
+
 from api.core.apart import apart
 from api.events import models, repository
 from api.events.catalogue import CATALOGUE, EventType, matching, visible
@@ -18,8 +20,6 @@ from api.events.errors import EventNotFound, EventsExpired, EventTypeForbidden, 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from uuid import UUID
-
-    from sqlalchemy.orm import Session
 
     from api.core.caller import Caller
     from api.core.paging import Listing
@@ -230,6 +230,15 @@ def catch_up(session: Session) -> repository.Ends:
         with apart(session) as own:
             is_full = repository.publish(own) == repository.AT_A_TIME
     return repository.ends(session)
+
+
+def present(session: Session) -> int:
+    """Tell the position after which everything lies that commits from now on, and leave the present transaction alone.
+
+    For the moment it takes, it needs a second connection.
+    """
+    with Session(session.get_bind()) as own:
+        return catch_up(own).last
 
 
 def take(session: Session, consumer: str, *, limit: int = 500) -> Sequence[Event]:

@@ -72,7 +72,7 @@ def notify(session: Session, *, currency: orders.Currency) -> bool:
     taken = events.take(session, CONSUMER, limit=AT_A_TIME)
     if concerning := [event for event in taken if event.type in BY_EVENT]:
         _tell(session, concerning, currency=currency)
-    return False
+    return len(taken) == AT_A_TIME
 
 
 def listing(session: Session, *, by: Caller, unread: bool | None = None, kind: str | None = None) -> Listing:  # noqa: ARG001  # as all lists

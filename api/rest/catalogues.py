@@ -57,8 +57,8 @@ OPERATIONS_HEAD = """
 
 EVENTS_HEAD = """# Types of events
 
-What the [feed](events.md) tells and webhooks carry. `data` may get further fields, and never loses any: bear what you do
-not know. A caller sees the types whose scopes it holds. This page is written by `flask spec` from the code.
+What the [feed](events.md) tells and webhooks carry. `data` may get further fields, and never loses any: bear what you
+do not know. A caller sees the types whose scopes it holds. This page is written by `flask spec` from the code.
 
 | type | says | subject and scopes |
 |---|---|---|
@@ -69,7 +69,8 @@ def render_events(document: dict[str, Any]) -> str:
     """Write the catalogue of events as Markdown: an overview, and the JSON Schema of each type's data."""
     posts = {name: members["post"] for name, members in document["webhooks"].items()}
     rows = [
-        f"| [`{name}`](#{_anchor(name)}) | {post['summary']} | {post['description']} |" for name, post in posts.items()
+        f"| [`{name}`](#{name.replace('.', '')}) | {post['summary']} | {post['description']} |"
+        for name, post in posts.items()
     ]
     schemas = [f"\n## `{name}`\n\n```json\n{_data_schema(post)}\n```\n" for name, post in posts.items()]
     return EVENTS_HEAD + "\n".join(rows) + "\n" + "".join(schemas)

@@ -19,6 +19,7 @@ class WebhookEndpoint(Identified, Timestamped, Versioned, Base):
 
     The secret is not stored: it is derived from the id and `generation`. `headers` are encrypted, for they may hold
     credentials. `scopes` are those of whoever made it, at that moment; what they do not cover is not sent.
+    `starts_after` is where the feed ended when it was added, or switched on again.
     While `resume_at` lies ahead the circuit is open and nothing is sent. Health does not count as a change: `version`
     stays as it is.
     """
@@ -32,6 +33,7 @@ class WebhookEndpoint(Identified, Timestamped, Versioned, Base):
     header_names: Mapped[list[str]] = mapped_column(ARRAY(String(200)), default=list, server_default="{}")
     headers: Mapped[bytes | None] = mapped_column(LargeBinary)
     scopes: Mapped[list[str]] = mapped_column(ARRAY(String(40)), default=list, server_default="{}")
+    starts_after: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     max_in_flight: Mapped[int] = mapped_column(SmallInteger, default=4, server_default="4")
     created_by: Mapped[UUID | None]
     generation: Mapped[int] = mapped_column(default=1, server_default="1")
@@ -54,7 +56,14 @@ class WebhookDelivery(Identified, Base):
         CheckConstraint("status IN ('pending', 'delivered', 'failed', 'cancelled')", name="status_known"),
         Index("uq_webhook_deliveries_endpoint_id_event_id", "endpoint_id", "event_id", unique=True),
         Index("ix_webhook_deliveries_endpoint_id", "endpoint_id", "id"),
-        Index("ix_webhook_deliveries_due", "endpoint_id", "due_at", "id", postgresql_where=text("status = 'pending'")),
+        Index(
+            "ix_webhook_deliveries_due",
+            "endpoint_id",
+            "due_at",
+            "position",
+            postgresql_where=text("status = 'pending'"),
+        ),
+        Index("ix_webhook_deliveries_claimed", "endpoint_id", postgresql_where=text("claimed_until IS NOT NULL")),
         Index("ix_webhook_deliveries_finished_at", "finished_at", postgresql_where=text("finished_at IS NOT NULL")),
     )
 

@@ -53,14 +53,14 @@ _CLAIM = text("""
         ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
     ), due AS (
         SELECT chosen.id FROM awake CROSS JOIN LATERAL (
-            SELECT id, due_at FROM webhook_deliveries
+            SELECT id, due_at, position FROM webhook_deliveries
             WHERE endpoint_id = awake.id AND status = 'pending' AND due_at <= now()
-            ORDER BY due_at, id
+            ORDER BY due_at, position
             LIMIT greatest(0, awake.room - (
                 SELECT count(*) FROM webhook_deliveries WHERE endpoint_id = awake.id AND claimed_until > now()
             ))
         ) AS chosen
-        ORDER BY chosen.due_at, chosen.id LIMIT :room
+        ORDER BY chosen.due_at, chosen.position LIMIT :room
     )
     UPDATE webhook_deliveries AS delivery
     SET attempts = attempts + 1, claimed_until = now() + :lease, due_at = now() + :lease
@@ -162,6 +162,7 @@ def subscribers(session: Session) -> Sequence[AnyRow]:
             WebhookEndpoint.id,
             WebhookEndpoint.types,
             WebhookEndpoint.scopes,
+            WebhookEndpoint.starts_after,
             WebhookEndpoint.created_by,
             _USERS.c.role,
             _USERS.c.is_active,

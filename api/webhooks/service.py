@@ -162,6 +162,7 @@ def create(
         max_in_flight=max_in_flight,
         created_by=by.user_id,
         scopes=sorted(by.scopes),
+        starts_after=events.present(session),
     )
     _seal(endpoint, headers or {}, means)
     WebhookRepository(session).add(endpoint)
@@ -369,12 +370,12 @@ def fan_out(session: Session) -> bool:
     taken = events.take(session, "webhooks")
     if not taken:
         return False
-    wanted = {row.id: _wanted(row, row) for row in repository.subscribers(session)}
+    wanted = [(row.id, row.starts_after, _wanted(row, row)) for row in repository.subscribers(session)]
     lines = [
         (endpoint_id, event.id, event.type, event.position)
         for event in taken
-        for endpoint_id, types in wanted.items()
-        if event.type in types
+        for endpoint_id, starts_after, types in wanted
+        if event.type in types and (event.position or 0) > starts_after
     ]
     if lines:
         repository.add(session, lines)
@@ -467,6 +468,7 @@ def _switch(session: Session, endpoint: WebhookEndpoint, *, is_on: bool) -> None
         return
     endpoint.is_active = is_on
     if is_on:
+        endpoint.starts_after = events.present(session)
         endpoint.disabled_at = endpoint.disabled_reason = None
         endpoint.failures, endpoint.failing_since, endpoint.resume_at = 0, None, None
     else:

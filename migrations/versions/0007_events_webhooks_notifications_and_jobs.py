@@ -162,6 +162,7 @@ def _build_webhooks() -> None:
         sa.Column("header_names", ARRAY(sa.String(length=200)), server_default="{}", nullable=False),
         sa.Column("headers", sa.LargeBinary(), nullable=True),
         sa.Column("scopes", ARRAY(sa.String(length=40)), server_default="{}", nullable=False),
+        sa.Column("starts_after", BIG, server_default="0", nullable=False),
         sa.Column("max_in_flight", sa.SmallInteger(), server_default="4", nullable=False),
         sa.Column("created_by", sa.Uuid(), nullable=True),
         sa.Column("generation", sa.Integer(), server_default="1", nullable=False),
@@ -213,7 +214,7 @@ def _build_webhooks() -> None:
     op.create_index(
         "ix_webhook_deliveries_due",
         "webhook_deliveries",
-        ["endpoint_id", "due_at", "id"],
+        ["endpoint_id", "due_at", "position"],
         postgresql_where=sa.text("status = 'pending'"),
     )
     op.create_index(

@@ -319,6 +319,25 @@ class TestAWebhookThatIsSwitchedOff:
         assert "has answered that it is gone for good (410)" in one.text
 
 
+def test_news_that_come_together_reach_only_those_they_are_for(
+    make: Factory, session: Session, cup: Item, place: Location
+) -> None:
+    customer, clerk, nameless = make.user(role="customer"), make.user(role="clerk"), make.user(email=None)
+    for user in (customer, clerk):
+        prefer(session, user, "low_stock", in_app=True)
+    make.order((cup, 1), customer_id=customer.id)
+    fall(session, cup, place)
+    data = {"url": "https://hooks.example.com", "reason": "gone", "created_by": None}
+    events.record(session, "webhook_endpoint.disabled", uuid4(), data, by=SYSTEM)
+    tell(session)
+
+    assert kinds(session, customer) == ["order_placed"]
+    assert kinds(session, clerk) == ["low_stock"]
+    assert kinds(session, nameless) == ["low_stock", "webhook_disabled"]
+    assert sent(session) == [("order_placed", customer.email)]
+    assert not any(one.in_digest for one in told(session, nameless)), "there is nowhere to send it"
+
+
 def test_whose_account_is_closed_is_told_nothing(make: Factory, session: Session, cup: Item, place: Location) -> None:
     admin, customer = make.user(), make.user(role="customer")
     make.order((cup, 1), customer_id=customer.id, email="still@example.com")
