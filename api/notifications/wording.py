@@ -107,7 +107,7 @@ def _quantities(data: Mapping[str, Any]) -> dict[int, int]:
     """Add up the units of each line, which may come from several places."""
     quantities: dict[int, int] = {}
     for line in data["lines"]:
-        quantities[line["line_no"]] = _quantity(line)
+        quantities[line["line_no"]] = quantities.get(line["line_no"], 0) + _quantity(line)
     return {line_no: quantity for line_no, quantity in quantities.items() if quantity}
 
 

@@ -223,7 +223,7 @@ _WORDS = text(f"""
 """)  # noqa: S608  # only our own words are put into the text
 _LOW_AMONG = text(f"""
     SELECT i.sku, i.name, p.code AS location, l.on_hand - l.reserved AS available, l.reorder_point, i.reorder_quantity
-    FROM (SELECT * FROM {_WANTED}) AS wanted JOIN stock_levels AS l USING (item_id, location_id)
+    FROM (SELECT DISTINCT * FROM {_WANTED}) AS wanted JOIN stock_levels AS l USING (item_id, location_id)
     JOIN items AS i ON i.id = l.item_id JOIN locations AS p ON p.id = l.location_id
     WHERE l.is_low AND i.archived_at IS NULL
     ORDER BY i.sku, p.code

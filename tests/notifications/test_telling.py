@@ -205,6 +205,18 @@ class TestAnOrder:
         assert received.text == "2 units came back. You are granted 5.00 GBP."
         assert [mail["template"] for mail in mails(session)] == ["order_placed", "order_shipped", "return_received"]
 
+    def test_that_leaves_from_two_places_lists_each_line_once(
+        self, make: Factory, session: Session, place: Location, customer: User
+    ) -> None:
+        vase = make.item(sku="VASE", name="A vase", stock=2, at=place)
+        make.receive(vase, 2, at=make.location())
+        make.shipment(make.order((vase, 4), customer_id=customer.id))
+        tell(session)
+
+        shipped = mails(session)[-1]
+        assert (shipped["template"], shipped["units"]) == ("order_shipped", 4)
+        assert shipped["lines"] == [{"quantity": 4, "sku": "VASE", "name": "A vase"}]
+
     def test_that_staff_cancels_is_news_and_one_that_the_customer_cancels_is_not(
         self, make: Factory, session: Session, cup: Item, customer: User, by: Caller
     ) -> None:
