@@ -7,7 +7,7 @@ help: ## Show this list
 up: ## Start everything: embedded servers, migrations, API and worker
 	uv run flask up
 
-test: ## Run the tests, all but the browser's and the provider's
+test: ## Run the tests, all but the browser's and those that need Node
 	uv run pytest
 
 lint: ## Check style, formatting and import contracts
@@ -39,7 +39,7 @@ audit: ## Look for known weaknesses in what is installed (asks the Internet)
 browser: ## Run the tests that drive Chromium
 	uv run pytest -m browser
 
-provider: ## Run the tests that ask a real OpenID provider (needs Node and npm)
+provider: ## Run the tests that need Node: a real OpenID provider, a subscriber of webhooks
 	uv run pytest -m provider
 
 cov: ## Run the tests and demand 95 % branch coverage

@@ -6,10 +6,11 @@ import click
 
 from bench.contention import contention
 from bench.hot import hot
+from bench.news import news
 from bench.scale import scale
 
 
-@click.group(commands=[contention, hot, scale])
+@click.group(commands=[contention, hot, news, scale])
 def bench() -> None:
     """Put load on a running Stockroom and check what it promises."""
 

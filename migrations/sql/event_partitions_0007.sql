@@ -32,27 +32,32 @@ CREATE TABLE events_default PARTITION OF events DEFAULT;
 -- Make the partitions from the month of `since` to three months ahead, and move into them what waits in the default.
 CREATE FUNCTION keep_event_partitions(since timestamptz) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    month timestamptz;
-    upper_bound timestamptz;
+    month timestamp; -- in UTC
+    starts timestamptz;
+    ends timestamptz;
     partition text;
 BEGIN
     FOR month IN
         SELECT generate_series(
-            date_trunc('month', since, 'UTC'), date_trunc('month', now(), 'UTC') + interval '3 months', interval '1 month', 'UTC')
+            date_trunc('month', since AT TIME ZONE 'UTC'),
+            date_trunc('month', now() AT TIME ZONE 'UTC') + interval '3 months',
+            interval '1 month'
+        )
     LOOP
-        partition := 'events_' || to_char(month AT TIME ZONE 'UTC', 'YYYY_MM');
-        upper_bound := date_add(month, interval '1 month', 'UTC');
+        partition := 'events_' || to_char(month, 'YYYY_MM');
+        starts := month AT TIME ZONE 'UTC';
+        ends := (month + interval '1 month') AT TIME ZONE 'UTC';
         CONTINUE WHEN to_regclass(partition) IS NOT NULL;
-        IF NOT EXISTS (SELECT FROM events_default WHERE recorded_at >= month AND recorded_at < upper_bound) THEN
+        IF NOT EXISTS (SELECT FROM events_default WHERE recorded_at >= starts AND recorded_at < ends) THEN
             EXECUTE format('CREATE TABLE %I PARTITION OF events FOR VALUES FROM (%L) TO (%L)',
-                           partition, month, upper_bound);
+                           partition, starts, ends);
         ELSE
             EXECUTE format('CREATE TABLE %I (LIKE events INCLUDING DEFAULTS)', partition);
             EXECUTE format('INSERT INTO %I SELECT * FROM events_default WHERE recorded_at >= %L AND recorded_at < %L',
-                           partition, month, upper_bound);
-            DELETE FROM events_default WHERE recorded_at >= month AND recorded_at < upper_bound;
+                           partition, starts, ends);
+            DELETE FROM events_default WHERE recorded_at >= starts AND recorded_at < ends;
             EXECUTE format('ALTER TABLE events ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
-                           partition, month, upper_bound);
+                           partition, starts, ends);
         END IF;
     END LOOP;
 END
