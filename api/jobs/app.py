@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from functools import wraps
+from functools import partial, wraps
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import procrastinate
 import structlog
 from procrastinate import BaseRetryStrategy, JobContext, RetryDecision
+from procrastinate.exceptions import ConnectorException
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
 
 from api.extensions import db
 from api.jobs import service
@@ -28,9 +33,17 @@ log = structlog.get_logger(__name__)
 
 LONGEST_WAIT = timedelta(hours=1)
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
+SHUTDOWN_SECONDS = 20
+"""For how long the queue waits for what it is at before it says so."""
+
+SPARE_THREADS = 4
+"""For what Python itself does in threads, as looking names up."""
 
 tasks = procrastinate.Blueprint()
 """Where tasks are declared; a worker's queue application takes them all."""
+
+EXPECTED = (SQLAlchemyError, ConnectorException, OSError)
+"""What goes wrong when something is away; a traceback would say no more."""
 
 type Work = Callable[[Session], object]
 type Task = Callable[..., Any]
@@ -95,6 +108,18 @@ def turn(app: Flask, work: Callable[[Session], bool]) -> bool:
         return has_more
 
 
+async def serve(app: Flask, stop: asyncio.Event, *, concurrency: int) -> None:
+    """Be a worker until told to stop: the queue, so many jobs at a time, and all attendants.
+
+    Each job and each attendant has a thread to itself, so that long jobs do not hold up webhooks.
+    """
+    threads = concurrency + len(attendants) + SPARE_THREADS
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(threads, "worker"))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_keep_running("queue", partial(_take_jobs, concurrency=concurrency), app, stop))
+        group.create_task(attend(app, stop))
+
+
 async def attend(app: Flask, stop: asyncio.Event) -> None:
     """Run all attendants until told to stop; one that fails is started again after a while, and disturbs no other."""
     async with asyncio.TaskGroup() as group:
@@ -102,15 +127,50 @@ async def attend(app: Flask, stop: asyncio.Event) -> None:
             group.create_task(_keep_running(name, run, app, stop))
 
 
+async def _take_jobs(app: Flask, stop: asyncio.Event, *, concurrency: int) -> None:
+    """Do what is in the queue until told to stop; then finish what has been begun.
+
+    It also ends when the database has gone away, with or without an error, or when other workers have taken this one
+    for dead. What it was at is then taken up by `jobs.service.revive`, and whoever calls begins anew.
+    """
+
+    async def work() -> None:
+        queue = queue_app(app)
+        async with queue.open_async():
+            await queue.run_worker_async(
+                concurrency=concurrency,
+                install_signal_handlers=False,
+                shutdown_graceful_timeout=SHUTDOWN_SECONDS,
+                stalled_worker_timeout=service.SILENCE.total_seconds(),
+            )
+
+    working, told = asyncio.create_task(work()), asyncio.create_task(stop.wait())
+    await asyncio.wait({working, told}, return_when=asyncio.FIRST_COMPLETED)
+    told.cancel()
+    working.cancel()  # which lets what has been begun come to its end
+    await asyncio.wait({working})
+    if not working.cancelled():
+        working.result()
+
+
 async def _keep_running(name: str, run: Attendant, app: Flask, stop: asyncio.Event) -> None:
     pause = FIRST_PAUSE_SECONDS
     while not stop.is_set():
+        begun_at, unexpected = monotonic(), None
         try:
             await run(app, stop)
+            reason = "It ended although nobody had told it to."
         except Exception as error:  # noqa: BLE001  # whatever it is, the others must go on
-            log.error("attendant_failed", attendant=name, reason=service.reason_of(error), again_in=pause)  # noqa: TRY400  # it will be back
-            await _until(stop, seconds=pause)
-            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+            reason = service.reason_of(error)
+            unexpected = None if isinstance(error, EXPECTED) else error
+        else:
+            if stop.is_set():
+                return
+        if monotonic() - begun_at > LONGEST_PAUSE_SECONDS:
+            pause = FIRST_PAUSE_SECONDS
+        log.error("attendant_failed", attendant=name, reason=reason, again_in=pause, exc_info=unexpected)
+        await _until(stop, seconds=pause)
+        pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
 
 async def _until(stop: asyncio.Event, *, seconds: float) -> None:
@@ -124,12 +184,11 @@ def periodic(cron: str) -> Callable[[Work], Task]:
     """Declare work that one of the workers does whenever `cron` (UTC) says, in a transaction of its own."""
 
     def decorator(work: Work) -> Task:
-        @wraps(work)
-        def run(timestamp: int) -> None:  # noqa: ARG001  # procrastinate passes the due time by this name
-            with tasks.flask_app.app_context(), db.session.begin():  # type: ignore[attr-defined]  # set by queue_app
-                work(db.session())
+        def begin(session: Session, *, timestamp: int) -> None:  # noqa: ARG001  # procrastinate passes the due time by this name
+            work(session)
 
-        return tasks.periodic(cron=cron)(tasks.task(name=work.__name__, queueing_lock=work.__name__)(run))
+        task = tasks.task(name=work.__name__, queueing_lock=work.__name__, pass_context=True)
+        return tasks.periodic(cron=cron)(task(wraps(work)(_job(begin, retries=0))))
 
     return decorator
 
@@ -138,38 +197,58 @@ def background(*, retries: int, wait: int = 5) -> Callable[[Task], Task]:
     """Declare work that `jobs.service.defer` enqueues under the function's name.
 
     It gets a session, whose transaction ends well when it does, and what it was deferred with. When it fails it is done
-    again, up to `retries` times, as `Backoff` says; then it is parked with the reason, for a person to look at.
+    again, up to `retries` times, as `Backoff` says; then it is parked with the reason, for a person to look at. It can
+    happen twice, when a worker dies between the end of that transaction and writing down that the job is done.
     """
 
     def decorator(work: Task) -> Task:
-        @wraps(work)
-        def run(context: JobContext | None = None, **args: Any) -> None:  # noqa: ANN401  # whatever it was deferred with
-            with tasks.flask_app.app_context():  # type: ignore[attr-defined]  # set by queue_app
-                try:
-                    with db.session.begin():
-                        work(db.session(), **args)
-                except Exception as error:
-                    if context is not None:  # else somebody calls the task like any function
-                        _note_failure(context.job, error)
-                    raise
-
-        retry = Backoff(retries=retries, wait=wait)
-        return tasks.task(name=work.__name__, retry=retry, pass_context=True)(run)  # type: ignore[arg-type]  # `wraps` hides the context from the types
+        task = tasks.task(name=work.__name__, retry=Backoff(retries=retries, wait=wait), pass_context=True)
+        return task(wraps(work)(_job(work, retries=retries)))
 
     return decorator
 
 
-def _note_failure(job: QueueJob, error: Exception) -> None:
+def _job(work: Task, *, retries: int) -> Task:
+    """Do work in a transaction of its own, and keep the reason when it fails."""
+
+    def run(context: JobContext | None = None, **args: Any) -> None:  # noqa: ANN401  # whatever it was deferred with
+        with tasks.flask_app.app_context():  # type: ignore[attr-defined]  # set by queue_app
+            try:
+                with db.session.begin():
+                    work(db.session(), **args)
+            except Exception as error:
+                if context is not None:  # else somebody calls the task like any function
+                    _note_failure(context.job, error, is_last=context.job.attempts >= retries)
+                raise
+
+    return run
+
+
+def _note_failure(job: QueueJob, error: Exception, *, is_last: bool) -> None:
     """Keep the reason beside the job, where it outlives the transaction that has just been rolled back."""
     reason = service.reason_of(error)
-    log.warning("job_failed", task=job.task_name, job=job.id, attempt=job.attempts + 1, reason=reason)
-    if job.id is not None:
+    facts = {"task": job.task_name, "job": job.id, "attempt": job.attempts + 1, "reason": reason}
+    if is_last:
+        log.error("job_parked", **facts, exc_info=error)
+    else:
+        log.warning("job_failed", **facts)
+    if job.id is None:
+        return
+    try:
         with db.session.begin():
             service.note_failure(db.session(), job.id, reason=reason)
+    except SQLAlchemyError as away:  # as it may be for the same reason
+        log.warning("job_reason_lost", job=job.id, reason=service.reason_of(away))
+
+
+def _is_not_told_twice(record: logging.LogRecord) -> bool:
+    """Leave out procrastinate's own line about a job that failed: it quotes what the job was deferred with."""
+    return getattr(record, "action", None) != "job_error"
 
 
 def queue_app(app: Flask) -> procrastinate.App:
     """Build the queue application of a worker process, with every declared task."""
+    logging.getLogger("procrastinate.worker").addFilter(_is_not_told_twice)
     url = make_url(app.extensions["stockroom"].sqlalchemy_url).set(drivername="postgresql")
     connector = procrastinate.PsycopgConnector(conninfo=url.render_as_string(hide_password=False))
     queue = procrastinate.App(connector=connector)
