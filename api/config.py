@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -32,6 +32,19 @@ class InvalidSettingsError(Exception):
 
 def _split(value: object) -> object:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _networks(value: object) -> object:
+    pieces = _split(value)
+    if not isinstance(pieces, list):
+        return pieces
+    for piece in pieces:
+        try:
+            ip_network(piece)
+        except ValueError as error:
+            message = f"{piece!r} is not a network, as in 10.0.0.0/8 ({error})"
+            raise ValueError(message) from None
+    return pieces
 
 
 def _known_currency(value: str) -> str:
@@ -221,10 +234,10 @@ class Settings(BaseSettings):
     event_retention_days: int | None = Field(
         None, ge=14, description="How long events are kept, in whole months that are past; unset: for ever."
     )
-    webhook_allowed_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_split)] = (
+    webhook_allowed_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_networks)] = (
         Field((), description="Networks that webhooks may reach although they are not public, comma-separated.")
     )
-    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_split)] = Field(
+    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_networks)] = Field(
         (), description="Networks of your own reverse proxies, whose X-Forwarded-For is believed, comma-separated."
     )
     max_request_bytes: int = Field(2 * 1024 * 1024, ge=1024, description="The largest body that is read.")

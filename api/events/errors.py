@@ -21,6 +21,17 @@ class EventsExpired(Gone):
     field = "after"
 
 
+class PositionUnknown(RuleViolation):
+    """The feed does not reach to where a reader says it has been."""
+
+    code = "position_unknown"
+    message = (
+        "The feed ends at {last}, so you cannot have read up to {after}. Was the installation restored from a backup? "
+        "Then read afresh what you keep a copy of, and go on with after={last}."
+    )
+    field = "after"
+
+
 class EventTypeUnknown(RuleViolation):
     """There is no event of that type."""
 

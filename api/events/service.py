@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from api.core.apart import apart
 from api.events import models, repository
 from api.events.catalogue import CATALOGUE, EventType, matching, visible
-from api.events.errors import EventNotFound, EventsExpired, EventTypeForbidden, EventTypeUnknown
+from api.events.errors import EventNotFound, EventsExpired, EventTypeForbidden, EventTypeUnknown, PositionUnknown
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -175,6 +175,7 @@ def read(
 
     Raises:
         EventsExpired: some of it is no longer kept.
+        PositionUnknown: the feed does not reach so far.
         EventTypeUnknown, EventTypeForbidden: there are no such events for the caller.
 
     """
@@ -184,6 +185,8 @@ def read(
     start = before if after is None else after
     if start < before:
         raise EventsExpired(first=ends.first, after=start, before=before)
+    if start > ends.last:
+        raise PositionUnknown(last=ends.last, after=start)
     until = ends.last if subject_id else min(ends.last, start + WINDOW)
     found = repository.published(session, after=start, until=until, types=wanted, subject_id=subject_id, limit=limit)
     is_full = len(found) == limit

@@ -14,4 +14,4 @@ class JobNotFailed(Conflict):
     """A job that is not parked need not be started again."""
 
     code = "job_not_failed"
-    message = "The job is {status}; only one that has failed can be tried again."
+    message = "The job is {status}; only one that waits or has failed can be tried again."

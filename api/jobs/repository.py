@@ -12,7 +12,7 @@ from api.core.paging import Listing
 from api.jobs.models import JobNote
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import timedelta
     from uuid import UUID
 
@@ -101,9 +101,10 @@ _RETRY = text("SELECT procrastinate_retry_job_v2(:id, now(), NULL, NULL, NULL)")
 _PARK = text("SELECT procrastinate_finish_job_v1(:id, 'failed', false)")
 _OVERVIEW = text("""
     SELECT job.id, job.task_name AS task, job.status::text, job.attempts, job.scheduled_at, note.reason, note.failed_at,
-           (SELECT max(at) FROM procrastinate_events WHERE job_id = job.id) AS changed_at, job.args
+           (SELECT max(at) FROM procrastinate_events WHERE job_id = job.id AND type <> 'scheduled') AS changed_at,
+           job.args
     FROM procrastinate_jobs AS job LEFT JOIN job_notes AS note ON note.job_id = job.id
-    WHERE (CAST(:status AS text) IS NULL OR job.status::text = :status)
+    WHERE job.status::text = ANY(CAST(:statuses AS text[]))
     AND (CAST(:task AS text) IS NULL OR job.task_name = :task)
     AND (CAST(:id AS bigint) IS NULL OR job.id = :id)
     ORDER BY job.id DESC LIMIT :limit
@@ -144,16 +145,32 @@ def retry(session: Session, job_id: int) -> None:
     session.execute(_RETRY, {"id": job_id})
 
 
+def hasten(session: Session, job_id: int) -> bool:
+    """Let a job that waits for its time begin at once; tells whether it was waiting."""
+    due = text("UPDATE procrastinate_jobs SET scheduled_at = NULL WHERE id = :id AND status = 'todo' RETURNING id")
+    return session.scalar(due, {"id": job_id}) is not None
+
+
+def number_of(session: Session, public_id: UUID) -> int | None:
+    """Find the number in the queue of a job that is known by an id outside."""
+    return session.scalar(select(JobNote.job_id).where(JobNote.public_id == public_id))
+
+
 def park(session: Session, job_id: int) -> None:
     """Take a running job for failed."""
     session.execute(_PARK, {"id": job_id})
 
 
 def overview(
-    session: Session, *, status: str | None = None, task: str | None = None, job_id: int | None = None, limit: int = 1
+    session: Session,
+    *,
+    statuses: Iterable[str] = tuple(WORDS),
+    task: str | None = None,
+    job_id: int | None = None,
+    limit: int = 1,
 ) -> Sequence[AnyRow]:
     """Read jobs, newest first, with what is noted about them."""
-    facts = {"status": status, "task": task, "id": job_id, "limit": limit}
+    facts = {"statuses": list(statuses), "task": task, "id": job_id, "limit": limit}
     return session.execute(_OVERVIEW, facts).all()
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from api.core.orm import AnyRow
     from api.core.paging import Listing
 
-NAMESPACE = repository.NAMESPACE
+NAMESPACE, WORDS = repository.NAMESPACE, repository.WORDS
 
 LONGEST_REASON = 500
 SILENCE = timedelta(seconds=60)
@@ -110,8 +110,22 @@ def retry(session: Session, public_id: UUID, *, by: Caller) -> Job:
 def overview(
     session: Session, *, status: str | None = None, task: str | None = None, limit: int = 50
 ) -> Sequence[AnyRow]:
-    """Read the queue, newest first."""
-    return repository.overview(session, status=status, task=_full(task), limit=limit)
+    """Read the queue, newest first; without a status, what has not simply succeeded."""
+    wanted = [word for word, ours in WORDS.items() if ours == status or (status is None and ours != "succeeded")]
+    return repository.overview(session, statuses=wanted, task=_full(task), limit=limit)
+
+
+def number_of(session: Session, public_id: UUID) -> int:
+    """Find the number in the queue of a job that somebody started.
+
+    Raises:
+        JobNotFound: there is none.
+
+    """
+    number = repository.number_of(session, public_id)
+    if number is None:
+        raise JobNotFound
+    return number
 
 
 def show(session: Session, number: int) -> tuple[AnyRow, Sequence[AnyRow]]:
@@ -128,7 +142,7 @@ def show(session: Session, number: int) -> tuple[AnyRow, Sequence[AnyRow]]:
 
 
 def retry_number(session: Session, number: int) -> None:
-    """Have a parked job done once more.
+    """Have a parked job done once more, and one that waits for its next try at once.
 
     Raises:
         JobNotFound: there is none.
@@ -136,8 +150,10 @@ def retry_number(session: Session, number: int) -> None:
 
     """
     job, _ = show(session, number)
+    if repository.hasten(session, number):
+        return
     if not repository.retriable(session, job_id=number):
-        raise JobNotFailed(status=repository.WORDS[job.status])
+        raise JobNotFailed(status=WORDS[job.status])
     repository.retry(session, number)
 
 

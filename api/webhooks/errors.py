@@ -38,8 +38,8 @@ class RotationUnderWay(Conflict):
 
     code = "rotation_under_way"
     message = (
-        "The secret was changed less than a day ago, and the one before is still accepted until {until}. Wait, or send "
-        "keep_previous=false to drop both at once."
+        "The secret was changed less than a day ago, and the one before still signs messages too, until {until}. Wait, "
+        "or send keep_previous=false to drop both at once."
     )
 
 

@@ -38,6 +38,7 @@ class WebhookEndpoint(Identified, Timestamped, Versioned, Base):
     created_by: Mapped[UUID | None]
     generation: Mapped[int] = mapped_column(default=1, server_default="1")
     rotated_at: Mapped[datetime | None]
+    previous_until: Mapped[datetime | None]
     is_active: Mapped[bool] = mapped_column(default=True, server_default=text("true"))
     disabled_at: Mapped[datetime | None]
     disabled_reason: Mapped[str | None] = mapped_column(String(40))
@@ -55,7 +56,7 @@ class WebhookDelivery(Identified, Base):
     __table_args__ = (
         CheckConstraint("status IN ('pending', 'delivered', 'failed', 'cancelled')", name="status_known"),
         Index("uq_webhook_deliveries_endpoint_id_event_id", "endpoint_id", "event_id", unique=True),
-        Index("ix_webhook_deliveries_endpoint_id", "endpoint_id", "id"),
+        Index("ix_webhook_deliveries_endpoint_id", "endpoint_id", "created_at", "id"),
         Index(
             "ix_webhook_deliveries_due",
             "endpoint_id",

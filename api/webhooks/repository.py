@@ -67,7 +67,7 @@ _CLAIM = text("""
     FROM due, webhook_endpoints AS endpoint
     WHERE delivery.id = due.id AND delivery.status = 'pending' AND endpoint.id = delivery.endpoint_id
     RETURNING delivery.id, delivery.endpoint_id, delivery.event_id, delivery.event_type, delivery.attempts,
-              delivery.created_at, endpoint.url, endpoint.headers, endpoint.generation, endpoint.rotated_at
+              delivery.created_at, endpoint.url, endpoint.headers, endpoint.generation, endpoint.previous_until
 """)
 
 _SETTLED = {
@@ -126,7 +126,7 @@ class WebhookRepository(Repository[WebhookEndpoint]):
             query = query.where(WebhookDelivery.status == status)
         if event_type is not None:
             query = query.where(WebhookDelivery.event_type == event_type)
-        return Listing(query, keys=(WebhookDelivery.id,), descending=True)
+        return Listing(query, keys=(WebhookDelivery.created_at, WebhookDelivery.id), descending=True)
 
     def delivery(self, endpoint_id: UUID, delivery_id: UUID, *, locked: bool = False) -> WebhookDelivery | None:
         """Find a delivery of an endpoint."""
@@ -149,7 +149,8 @@ class WebhookRepository(Repository[WebhookEndpoint]):
 
     def pending(self, endpoint_id: UUID) -> AnyRow:
         """Count what is on its way to an endpoint, and tell since when the oldest has been."""
-        query = select(func.count(), func.min(WebhookDelivery.created_at)).where(
+        in_flight = func.count().filter(WebhookDelivery.claimed_until > func.now())
+        query = select(func.count(), func.min(WebhookDelivery.created_at), in_flight).where(
             WebhookDelivery.endpoint_id == endpoint_id, WebhookDelivery.status == PENDING
         )
         return self.session.execute(query).one()
@@ -210,6 +211,13 @@ def cancel(session: Session, delivery_ids: Iterable[UUID], *, error: str) -> Non
     query = update(WebhookDelivery).where(WebhookDelivery.id.in_(delivery_ids))
     ended = {"status": CANCELLED, "claimed_until": None, "last_error": error, "finished_at": func.now()}
     session.execute(query.values(ended))
+
+
+def wake(session: Session, endpoint_id: UUID) -> None:
+    """Let a paused endpoint have an attempt now; whether the pause is over, that will tell."""
+    table_ = WebhookEndpoint.__table__
+    paused = update(table_).where(table_.c.id == endpoint_id, table_.c.resume_at > func.now())  # type: ignore[arg-type]  # a Table, which mypy takes for any FROM
+    session.execute(paused.values(resume_at=func.now()))
 
 
 def lock_health(session: Session, endpoint_ids: Iterable[UUID]) -> Sequence[AnyRow]:

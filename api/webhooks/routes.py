@@ -235,6 +235,7 @@ def show_delivery(endpoint_id: UUID, delivery_id: UUID) -> service.Attempted:
 def redeliver(endpoint_id: UUID, delivery_id: UUID) -> WebhookDelivery:
     """Send one delivery once more
 
-    At once, whatever became of it, with the same `webhook-id`.
+    Whatever became of it, with the same `webhook-id`. When the endpoint is paused after failures, this ends the pause,
+    as a test event does: it gets one attempt now.
     """
     return service.redeliver(db.session(), endpoint_id, delivery_id)

@@ -147,6 +147,9 @@ class WebhookStateSchema(ResponseSchema):
     last_success_at = AwareDateTime(allow_none=True, metadata={"description": "The last 2xx.", "examples": [MOMENT]})
     last_failure_at = AwareDateTime(allow_none=True, metadata={"description": "The last failure.", "examples": [None]})
     pending = StrictInteger(metadata={"description": "Deliveries on their way.", "examples": [3]})
+    in_flight = StrictInteger(
+        metadata={"description": "Those a worker is sending; after its death, for half a minute.", "examples": [1]}
+    )
     oldest_pending_at = AwareDateTime(
         allow_none=True, metadata={"description": "Since when the oldest of them is.", "examples": [MOMENT]}
     )

@@ -188,7 +188,7 @@ def _verdict(status: int) -> tuple[str | None, str | None]:
         return None, None
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         return "redirected", "It answered with a redirect, which is not followed: change the URL of the endpoint."
-    return "refused", f"It answered {status}; only 2xx counts as delivered."
+    return "http_error", f"It answered {status}; only 2xx counts as delivered."
 
 
 def _retry_after(headers: Mapping[bytes, bytes]) -> float | None:

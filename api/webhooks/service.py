@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import orjson
+import structlog
 
 from api.audit import service as audit
 from api.core import ids
@@ -48,12 +49,14 @@ if TYPE_CHECKING:
     from api.jobs.service import Job
     from api.webhooks.models import WebhookAttempt
 
+log = structlog.get_logger(__name__)
+
 TEST_TYPE = "webhook.test"
 EXPIRED = "event_expired"
 OVERLAP = timedelta(days=1)
 """How long messages are signed with the secret before the present one, too."""
 
-LEASE = timedelta(seconds=60)
+LEASE = timedelta(seconds=30)
 """After this time a delivery that a worker took and said no more of is taken again; above any deadline for sending."""
 
 KEPT_DAYS = 30
@@ -99,6 +102,7 @@ class State:
     last_success_at: datetime | None
     last_failure_at: datetime | None
     pending: int
+    in_flight: int
     oldest_pending_at: datetime | None
 
 
@@ -225,8 +229,7 @@ def secret(session: Session, endpoint_id: UUID, *, means: Means, by: Caller) -> 
     audit.record(session, "webhook_secret.read", by=by, subject_id=endpoint.id)
     now = WebhookRepository(session).now()
     current, *former = _secrets(endpoint, endpoint.id, means.vault, now=now)
-    until = endpoint.rotated_at + OVERLAP if former and endpoint.rotated_at else None
-    return Secret(current, former[0] if former else None, until)
+    return Secret(current, former[0] if former else None, endpoint.previous_until if former else None)
 
 
 def rotate(session: Session, endpoint_id: UUID, *, by: Caller, keep_previous: bool = True) -> WebhookEndpoint:
@@ -239,10 +242,10 @@ def rotate(session: Session, endpoint_id: UUID, *, by: Caller, keep_previous: bo
     """
     endpoint = get(session, endpoint_id)
     now = WebhookRepository(session).now()
-    if keep_previous and endpoint.rotated_at and endpoint.rotated_at + OVERLAP > now:
-        raise RotationUnderWay(until=(endpoint.rotated_at + OVERLAP).isoformat())
+    if keep_previous and endpoint.previous_until and endpoint.previous_until > now:
+        raise RotationUnderWay(until=endpoint.previous_until.isoformat(timespec="seconds").replace("+00:00", "Z"))
     endpoint.generation += 1
-    endpoint.rotated_at = now if keep_previous else None
+    endpoint.rotated_at, endpoint.previous_until = now, now + OVERLAP if keep_previous else None
     WebhookRepository(session).save()
     audit.record(session, "webhook_secret.rotated", by=by, subject_id=endpoint.id, keep_previous=keep_previous)
     return endpoint
@@ -256,7 +259,7 @@ def state(session: Session, endpoint_id: UUID) -> State:
 
     """
     endpoint = get(session, endpoint_id)
-    count, oldest = WebhookRepository(session).pending(endpoint_id)
+    count, oldest, in_flight = WebhookRepository(session).pending(endpoint_id)
     return State(
         failures=endpoint.failures,
         failing_since=endpoint.failing_since,
@@ -264,6 +267,7 @@ def state(session: Session, endpoint_id: UUID) -> State:
         last_success_at=endpoint.last_success_at,
         last_failure_at=endpoint.last_failure_at,
         pending=count,
+        in_flight=in_flight,
         oldest_pending_at=oldest,
     )
 
@@ -296,19 +300,20 @@ def delivery(session: Session, endpoint_id: UUID, delivery_id: UUID) -> Attempte
 
 
 def test(session: Session, endpoint_id: UUID) -> WebhookDelivery:
-    """Send an endpoint an event of type `webhook.test`, which is in no feed.
+    """Send an endpoint an event of type `webhook.test`, which is in no feed; a pause is cut short.
 
     Raises:
         EndpointNotFound: there is none.
         EndpointInactive: it is switched off.
 
     """
-    endpoint = _active(session, endpoint_id)
-    return WebhookRepository(session).add_one(endpoint.id, event_id=ids.new(), event_type=TEST_TYPE)
+    _active(session, endpoint_id)
+    repository.wake(session, endpoint_id)
+    return WebhookRepository(session).add_one(endpoint_id, event_id=ids.new(), event_type=TEST_TYPE)
 
 
 def redeliver(session: Session, endpoint_id: UUID, delivery_id: UUID) -> WebhookDelivery:
-    """Send a delivery once more, now, whatever became of it; one that is on its way need not wait any longer.
+    """Send a delivery once more, whatever became of it; neither it nor a paused endpoint need wait any longer.
 
     Raises:
         EndpointNotFound, DeliveryNotFound: there is none.
@@ -320,6 +325,7 @@ def redeliver(session: Session, endpoint_id: UUID, delivery_id: UUID) -> Webhook
     found = webhooks.delivery(endpoint_id, delivery_id, locked=True)
     if found is None:
         raise DeliveryNotFound
+    repository.wake(session, endpoint_id)
     if found.claimed_until is None:
         found.status, found.attempts, found.due_at, found.finished_at = PENDING, 0, webhooks.now(), None
         webhooks.save()
@@ -423,6 +429,7 @@ def settle(session: Session, results: Sequence[Result]) -> None:
             health.note(one, now=row.now)
         if not row.is_active:
             health.disabled_reason = None
+        _log_turn(row, health)
         repository.write_health(session, row.id, health)
         if health.disabled_reason:
             data = {
@@ -431,9 +438,9 @@ def settle(session: Session, results: Sequence[Result]) -> None:
                 "created_by": str(row.created_by) if row.created_by else None,
             }
             events.record(session, "webhook_endpoint.disabled", row.id, data, by=Caller.system())
-    waits = {one.delivery_id: next_wait(one.number, one.retry_after) for one in results}
+    waits = {one.delivery_id: None if one.is_success else next_wait(one.number, one.retry_after) for one in results}
     repository.settle(session, results, waits)
-    repository.tally(session, Counter("delivered" if one.is_success else one.error or "refused" for one in results))
+    repository.tally(session, Counter("delivered" if one.is_success else one.error or "unknown" for one in results))
 
 
 def standing(session: Session) -> Standing:
@@ -445,6 +452,17 @@ def standing(session: Session) -> Standing:
 def purge(session: Session) -> None:
     """Forget deliveries that ended a month ago."""
     repository.purge(session, days=KEPT_DAYS)
+
+
+def _log_turn(before: AnyRow, health: Health) -> None:
+    """Tell operators when an endpoint is paused, well again, or switched off; not each attempt."""
+    facts = {"endpoint": str(before.id), "failures": health.failures}
+    if health.disabled_reason:
+        log.warning("webhook_endpoint_disabled", reason=health.disabled_reason, **facts)
+    elif health.resume_at and health.resume_at != before.resume_at:
+        log.warning("webhook_endpoint_paused", until=health.resume_at.isoformat(), **facts)
+    elif before.resume_at and health.resume_at is None:
+        log.info("webhook_endpoint_resumed", **facts)
 
 
 def _check_url(url: str, means: Means) -> None:
@@ -493,7 +511,7 @@ def _unseal(sealed: bytes | None, means: Means) -> dict[str, str]:
 def _secrets(endpoint: WebhookEndpoint | AnyRow, endpoint_id: UUID, vault: Vault, *, now: datetime) -> tuple[str, ...]:
     """Derive the secrets an endpoint's messages are signed with, the present one first."""
     generations = [endpoint.generation]
-    if endpoint.rotated_at is not None and endpoint.rotated_at + OVERLAP > now:
+    if endpoint.previous_until is not None and endpoint.previous_until > now:
         generations.append(endpoint.generation - 1)
     return tuple(signing.as_secret(vault.derive("webhook", endpoint_id, generation)) for generation in generations)
 
@@ -514,6 +532,6 @@ def _body(event: events.Event) -> bytes:
 
 
 def _test_body(row: AnyRow) -> bytes:
-    moment = row.created_at.isoformat()
+    moment = row.created_at.isoformat().replace("+00:00", "Z")
     said = {"message": "This endpoint is reached, and its signature can be verified."}
     return orjson.dumps({"type": TEST_TYPE, "timestamp": moment, "id": str(row.event_id), "data": said})

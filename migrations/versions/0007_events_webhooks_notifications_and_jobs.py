@@ -167,6 +167,7 @@ def _build_webhooks() -> None:
         sa.Column("created_by", sa.Uuid(), nullable=True),
         sa.Column("generation", sa.Integer(), server_default="1", nullable=False),
         sa.Column("rotated_at", MOMENT, nullable=True),
+        sa.Column("previous_until", MOMENT, nullable=True),
         sa.Column("is_active", sa.Boolean(), server_default=sa.text("true"), nullable=False),
         sa.Column("disabled_at", MOMENT, nullable=True),
         sa.Column("disabled_reason", sa.String(length=40), nullable=True),
@@ -210,7 +211,7 @@ def _build_webhooks() -> None:
     op.create_index(
         "uq_webhook_deliveries_endpoint_id_event_id", "webhook_deliveries", ["endpoint_id", "event_id"], unique=True
     )
-    op.create_index("ix_webhook_deliveries_endpoint_id", "webhook_deliveries", ["endpoint_id", "id"])
+    op.create_index("ix_webhook_deliveries_endpoint_id", "webhook_deliveries", ["endpoint_id", "created_at", "id"])
     op.create_index(
         "ix_webhook_deliveries_due",
         "webhook_deliveries",

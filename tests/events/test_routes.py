@@ -130,8 +130,15 @@ def test_a_question_that_makes_no_sense_is_refused(
     assert_problem(client.get(f"{URL}?{query}", headers=make.headers()), 422, code, field)
 
 
-def test_a_reader_from_the_future_waits_where_it_is(client: FlaskClient, make: Factory) -> None:
-    assert read(client, make.headers(), after=10_000) == {"data": [], "next_after": 10_000, "has_more": False}
+def test_who_has_read_more_than_there_is_is_told_so(client: FlaskClient, make: Factory) -> None:
+    """As after a backup was restored: waiting where it is, a reader would miss what is written up to there."""
+    headers = make.headers()
+    last = read(client, headers)["next_after"]
+
+    answer = client.get(f"{URL}?after={last + 1}", headers=headers)
+
+    assert_problem(answer, 422, "position_unknown", "after")
+    assert f"go on with after={last}" in answer.get_json()["error"]["message"]
 
 
 def test_who_was_away_too_long_is_told_so(client: FlaskClient, make: Factory, session: Session) -> None:

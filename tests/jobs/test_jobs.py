@@ -162,7 +162,29 @@ class TestAtTheConsole:
         assert str(row.id) in listed
         assert "deferred" in shown
         assert "OSError: away" in shown
-        assert run(app, "list", "--status", "todo", "--json").strip() == "[]", parked
+        assert run(app, "list", "--status", "waiting", "--json").strip() == "[]", parked
+
+    def test_a_job_is_known_by_the_id_of_the_api_too(self, app: Flask, session: Session, parked: UUID) -> None:
+        (row,) = rows(session)
+
+        assert str(row.id) in run(app, "show", str(parked), "--json")
+        assert "Put 1 back" in run(app, "retry", str(parked))
+
+    def test_one_that_waits_for_its_next_try_begins_at_once(self, app: Flask, session: Session, parked: UUID) -> None:
+        later = "UPDATE procrastinate_jobs SET status = 'todo', scheduled_at = now() + interval '1 hour'"
+        session.execute(text(later))
+        session.commit()
+
+        run(app, "retry", str(parked))
+
+        assert [row.scheduled_at for row in rows(session)] == [None]
+
+    def test_what_went_well_is_listed_only_when_asked_for(self, app: Flask, session: Session, parked: UUID) -> None:
+        session.execute(text("UPDATE procrastinate_jobs SET status = 'succeeded'"))
+        session.commit()
+
+        assert run(app, "list", "--json").strip() == "[]", parked
+        assert "redeliver_webhooks" in run(app, "list", "--status", "succeeded", "--json")
 
     def test_all_that_failed_is_tried_once_more(self, app: Flask, session: Session, parked: UUID) -> None:
         assert "Put 0 back" in run(app, "retry", "--all-failed", "--task", "send_mail")
@@ -171,9 +193,11 @@ class TestAtTheConsole:
 
     def test_what_there_is_not_or_has_not_failed_is_said(self, app: Flask, session: Session, parked: UUID) -> None:
         (row,) = rows(session)
-        run(app, "retry", str(row.id))
+        session.execute(text("UPDATE procrastinate_jobs SET status = 'succeeded'"))
+        session.commit()
         for arguments, said in (
-            (["retry", str(row.id)], "The job is waiting"),
+            (["retry", str(row.id)], "The job is succeeded"),
+            (["retry", "soon"], "Name a job"),
             (["retry", "4711"], "There is no such job"),
             (["show", "4711"], "There is no such job"),
             (["retry"], "Name a job"),

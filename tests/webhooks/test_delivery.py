@@ -254,7 +254,7 @@ def test_five_failures_in_a_row_open_the_circuit_and_one_success_closes_it(shop:
     found = state(shop, endpoint)
     assert (found.failures, found.failing_since, found.resume_at, found.pending) == (0, None, None, 0)
     attempt = rows(shop, "SELECT * FROM webhook_attempts ORDER BY id LIMIT 1")[0]
-    assert (attempt.status, attempt.error, attempt.excerpt, attempt.number) == (500, "refused", "out of order", 1)
+    assert (attempt.status, attempt.error, attempt.excerpt, attempt.number) == (500, "http_error", "out of order", 1)
 
 
 def test_an_overloaded_receiver_is_left_alone_as_long_as_it_asks(shop: Flask) -> None:

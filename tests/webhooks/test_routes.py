@@ -179,7 +179,7 @@ def finish(session: Session, endpoint_id: str, *, status: int = 500, excerpt: st
             started_at=moment,
             duration_ms=12,
             status=status,
-            error=None if status < 300 else "refused",
+            error=None if status < 300 else "http_error",
             detail=None,
             excerpt=excerpt,
             retry_after=None,
@@ -206,7 +206,7 @@ def test_a_test_event_is_on_its_way_at_once_and_its_log_tells_the_rest(
         sent.get_json()["id"],
         "failed",
         500,
-        "refused",
+        "http_error",
     )
     assert detail["delivery"] == row
     (attempt,) = detail["attempts"]
@@ -226,7 +226,7 @@ def test_a_delivery_is_sent_once_more_with_the_same_id(
     again = client.post(f"{at}/deliveries/{sent['id']}/redeliver", headers=headers)
 
     assert again.status_code == 202
-    assert again.get_json() | {"due_at": ""} == sent | {"due_at": "", "last_status": 500, "last_error": "refused"}
+    assert again.get_json() | {"due_at": ""} == sent | {"due_at": "", "last_status": 500, "last_error": "http_error"}
 
 
 def test_everything_since_a_moment_is_a_job(client: FlaskClient, headers: dict[str, str]) -> None:
@@ -250,7 +250,9 @@ def test_nothing_is_sent_to_what_is_switched_off(client: FlaskClient, make: Fact
     assert make.session.scalar(text("SELECT count(*) FROM webhook_deliveries")) == 0
 
 
-@pytest.mark.parametrize("path", ["", "/state", "/secret", "/deliveries", "/deliveries/0198c1f0-3f9e-7c3a-9d0e-2b8f1c6a7d48"])
+@pytest.mark.parametrize(
+    "path", ["", "/state", "/secret", "/deliveries", "/deliveries/0198c1f0-3f9e-7c3a-9d0e-2b8f1c6a7d48"]
+)
 def test_what_there_is_not_is_404(client: FlaskClient, headers: dict[str, str], path: str) -> None:
     answer = client.get(f"{URL}/{uuid4()}{path}", headers=headers)
 

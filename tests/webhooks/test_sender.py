@@ -58,7 +58,8 @@ def test_every_2xx_is_a_success(code: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "error"), [(301, "redirected"), (307, "redirected"), (400, "refused"), (410, "refused"), (503, "refused")]
+    ("code", "error"),
+    [(301, "redirected"), (307, "redirected"), (400, "http_error"), (410, "http_error"), (503, "http_error")],
 )
 def test_nothing_else_is(code: int, error: str) -> None:
     outcome = outcome_of(receiver.status(code, body=b"no"))
