@@ -321,11 +321,11 @@ def redeliver(session: Session, endpoint_id: UUID, delivery_id: UUID) -> Webhook
 
     """
     _active(session, endpoint_id)
+    repository.wake(session, endpoint_id)  # endpoints are locked before deliveries, here as everywhere
     webhooks = WebhookRepository(session)
     found = webhooks.delivery(endpoint_id, delivery_id, locked=True)
     if found is None:
         raise DeliveryNotFound
-    repository.wake(session, endpoint_id)
     if found.claimed_until is None:
         found.status, found.attempts, found.due_at, found.finished_at = PENDING, 0, webhooks.now(), None
         webhooks.save()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
@@ -151,6 +152,7 @@ def test_the_secret_is_shown_to_those_who_manage_and_that_is_written_down(
     assert second["previous"] == first["secret"] != second["secret"]
     assert_problem(too_soon, 409, "rotation_under_way", None)
     assert at_once.status_code == 200
+    assert at_once.get_json()["rotated_at"] is not None
     assert (third["previous"], third["previous_until"]) == (None, None)
     assert third["secret"] not in {first["secret"], second["secret"]}
     log = client.get("/api/v1/audit?action=webhook", headers=make.headers()).get_json()["data"]
@@ -227,6 +229,44 @@ def test_a_delivery_is_sent_once_more_with_the_same_id(
 
     assert again.status_code == 202
     assert again.get_json() | {"due_at": ""} == sent | {"due_at": "", "last_status": 500, "last_error": "http_error"}
+
+
+def test_deliveries_are_listed_newest_first_also_those_that_were_put_on_their_way_again(
+    client: FlaskClient, headers: dict[str, str], make: Factory, session: Session
+) -> None:
+    endpoint = add(client, headers, types=["item.*"])
+    session.commit()
+    for _ in range(5):
+        make.item()
+    session.commit()
+    service.put_on_its_way_again(
+        session, UUID(endpoint["id"]), since=datetime.now(UTC) - timedelta(hours=1), only_failed=False
+    )
+    session.execute(text("UPDATE webhook_deliveries SET created_at = created_at - interval '1 minute'"))
+    session.commit()
+    newest = client.post(f"{URL}/{endpoint['id']}/test", headers=headers).get_json()
+
+    first = client.get(f"{URL}/{endpoint['id']}/deliveries?limit=1", headers=headers).get_json()
+    rest = client.get(f"{URL}/{endpoint['id']}/deliveries?cursor={first['next_cursor']}", headers=headers).get_json()[
+        "data"
+    ]
+
+    assert [row["id"] for row in first["data"]] == [newest["id"]]
+    assert len(rest) == 5
+
+
+def test_a_test_event_ends_a_pause(client: FlaskClient, headers: dict[str, str], session: Session) -> None:
+    endpoint = add(client, headers)
+    at = f"{URL}/{endpoint['id']}"
+    session.execute(text("UPDATE webhook_endpoints SET failures = 7, resume_at = now() + interval '10 minutes'"))
+    session.commit()
+    before = client.get(f"{at}/state", headers=headers).get_json()["resume_at"]
+
+    client.post(f"{at}/test", headers=headers)
+
+    state = client.get(f"{at}/state", headers=headers).get_json()
+    assert state["resume_at"] < before
+    assert (state["failures"], state["pending"], state["in_flight"]) == (7, 1, 0)
 
 
 def test_everything_since_a_moment_is_a_job(client: FlaskClient, headers: dict[str, str]) -> None:
