@@ -12,6 +12,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import procrastinate
+import psycopg
 import structlog
 from procrastinate import BaseRetryStrategy, JobContext, RetryDecision
 from procrastinate.exceptions import ConnectorException
@@ -20,7 +21,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from api.extensions import db
 from api.jobs import service
-from api.jobs.service import NAMESPACE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -42,7 +42,7 @@ SPARE_THREADS = 4
 tasks = procrastinate.Blueprint()
 """Where tasks are declared; a worker's queue application takes them all."""
 
-EXPECTED = (SQLAlchemyError, ConnectorException, OSError)
+EXPECTED = (SQLAlchemyError, ConnectorException, psycopg.Error, OSError)
 """What goes wrong when something is away; a traceback would say no more."""
 
 type Work = Callable[[Session], object]
@@ -136,13 +136,16 @@ async def _take_jobs(app: Flask, stop: asyncio.Event, *, concurrency: int) -> No
 
     async def work() -> None:
         queue = queue_app(app)
-        async with queue.open_async():
+        try:
+            await queue.open_async()
             await queue.run_worker_async(
                 concurrency=concurrency,
                 install_signal_handlers=False,
                 shutdown_graceful_timeout=SHUTDOWN_SECONDS,
                 stalled_worker_timeout=service.SILENCE.total_seconds(),
             )
+        finally:  # also of one that was being opened
+            await queue.close_async()
 
     working, told = asyncio.create_task(work()), asyncio.create_task(stop.wait())
     await asyncio.wait({working, told}, return_when=asyncio.FIRST_COMPLETED)
@@ -187,7 +190,7 @@ def periodic(cron: str) -> Callable[[Work], Task]:
         def begin(session: Session, *, timestamp: int) -> None:  # noqa: ARG001  # procrastinate passes the due time by this name
             work(session)
 
-        task = tasks.task(name=work.__name__, queueing_lock=work.__name__, pass_context=True)
+        task = tasks.task(name=service.full(work.__name__), queueing_lock=work.__name__, pass_context=True)
         return tasks.periodic(cron=cron)(task(wraps(work)(_job(begin, retries=0))))
 
     return decorator
@@ -202,7 +205,8 @@ def background(*, retries: int, wait: int = 5) -> Callable[[Task], Task]:
     """
 
     def decorator(work: Task) -> Task:
-        task = tasks.task(name=work.__name__, retry=Backoff(retries=retries, wait=wait), pass_context=True)
+        retry = Backoff(retries=retries, wait=wait)
+        task = tasks.task(name=service.full(work.__name__), retry=retry, pass_context=True)
         return task(wraps(work)(_job(work, retries=retries)))
 
     return decorator
@@ -247,11 +251,14 @@ def _is_not_told_twice(record: logging.LogRecord) -> bool:
 
 
 def queue_app(app: Flask) -> procrastinate.App:
-    """Build the queue application of a worker process, with every declared task."""
+    """Build the queue application of a worker, with every declared task; a process may do so again and again.
+
+    Tasks bear their full names already: a namespace added here would be added once more each time.
+    """
     logging.getLogger("procrastinate.worker").addFilter(_is_not_told_twice)
     url = make_url(app.extensions["stockroom"].sqlalchemy_url).set(drivername="postgresql")
     connector = procrastinate.PsycopgConnector(conninfo=url.render_as_string(hide_password=False))
     queue = procrastinate.App(connector=connector)
     tasks.flask_app = app  # type: ignore[attr-defined]  # tasks run outside any request and need their application
-    queue.add_tasks_from(tasks, namespace=NAMESPACE)
+    queue.add_tasks_from(tasks, namespace="")
     return queue

@@ -14,4 +14,11 @@ class JobNotFailed(Conflict):
     """A job that is not parked need not be started again."""
 
     code = "job_not_failed"
-    message = "The job is {status}; only one that waits or has failed can be tried again."
+    message = "The job is {status}; only one that has failed can be tried again."
+
+
+class JobReplaced(Conflict):
+    """A job that must not wait beside another need not be started again when that one waits."""
+
+    code = "job_replaced"
+    message = "Job {number} is not needed: another of its kind waits already."

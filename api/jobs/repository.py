@@ -90,15 +90,16 @@ def listing(*, started_by: UUID | None) -> Listing:
 
 
 _STALLED = text("""
-    SELECT job.id, job.attempts, EXISTS (
+    SELECT job.id, job.attempts, job.queueing_lock, note.reason, EXISTS (
         SELECT FROM procrastinate_jobs AS other WHERE other.queueing_lock = job.queueing_lock AND other.status = 'todo'
     ) AS is_replaced
     FROM procrastinate_jobs AS job LEFT JOIN procrastinate_workers AS worker ON worker.id = job.worker_id
+    LEFT JOIN job_notes AS note ON note.job_id = job.id
     WHERE job.status = 'doing' AND (worker.id IS NULL OR worker.last_heartbeat < now() - :silence)
-    ORDER BY job.id FOR NO KEY UPDATE OF job SKIP LOCKED
+    ORDER BY job.id DESC FOR NO KEY UPDATE OF job SKIP LOCKED
 """)
 _RETRY = text("SELECT procrastinate_retry_job_v2(:id, now(), NULL, NULL, NULL)")
-_PARK = text("SELECT procrastinate_finish_job_v1(:id, 'failed', false)")
+_END = text("SELECT procrastinate_finish_job_v1(:id, CAST(:status AS procrastinate_job_status), false)")
 _OVERVIEW = text("""
     SELECT job.id, job.task_name AS task, job.status::text, job.attempts, job.scheduled_at, note.reason, note.failed_at,
            (SELECT max(at) FROM procrastinate_events WHERE job_id = job.id AND type <> 'scheduled') AS changed_at,
@@ -111,11 +112,16 @@ _OVERVIEW = text("""
 """)
 _HISTORY = text("SELECT type::text, at FROM procrastinate_events WHERE job_id = :id ORDER BY id")
 _RETRIABLE = text("""
-    SELECT DISTINCT ON (coalesce(queueing_lock, id::text)) id FROM procrastinate_jobs AS job
-    WHERE status = 'failed' AND (CAST(:task AS text) IS NULL OR task_name = :task)
-    AND (CAST(:id AS bigint) IS NULL OR id = :id)
-    AND NOT EXISTS (
-        SELECT FROM procrastinate_jobs AS other WHERE other.queueing_lock = job.queueing_lock AND other.status = 'todo'
+    WITH parked AS MATERIALIZED (
+        SELECT id, queueing_lock FROM procrastinate_jobs
+        WHERE status = 'failed' AND (CAST(:task AS text) IS NULL OR task_name = :task)
+        AND (CAST(:id AS bigint) IS NULL OR id = :id)
+        ORDER BY id FOR NO KEY UPDATE
+    )
+    SELECT DISTINCT ON (coalesce(queueing_lock, id::text)) id FROM parked
+    WHERE NOT EXISTS (
+        SELECT FROM procrastinate_jobs AS other
+        WHERE other.queueing_lock = parked.queueing_lock AND other.status = 'todo'
     )
     ORDER BY coalesce(queueing_lock, id::text), id DESC
 """)
@@ -156,9 +162,9 @@ def number_of(session: Session, public_id: UUID) -> int | None:
     return session.scalar(select(JobNote.job_id).where(JobNote.public_id == public_id))
 
 
-def park(session: Session, job_id: int) -> None:
-    """Take a running job for failed."""
-    session.execute(_PARK, {"id": job_id})
+def end(session: Session, job_id: int, *, status: str) -> None:
+    """Take a running job for failed, or aborted."""
+    session.execute(_END, {"id": job_id, "status": status})
 
 
 def overview(
@@ -180,7 +186,7 @@ def history(session: Session, job_id: int) -> Sequence[AnyRow]:
 
 
 def retriable(session: Session, *, task: str | None = None, job_id: int | None = None) -> list[int]:
-    """Name parked jobs that can go back into the queue; of those that exclude each other, the latest."""
+    """Lock and name parked jobs that can go back into the queue; of those that exclude each other, the latest."""
     return list(session.scalars(_RETRIABLE, {"task": task, "id": job_id}))
 
 

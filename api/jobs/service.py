@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from api.core import ids
 from api.jobs import repository
-from api.jobs.errors import JobNotFailed, JobNotFound
+from api.jobs.errors import JobNotFailed, JobNotFound, JobReplaced
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,7 @@ SILENCE = timedelta(seconds=60)
 """A worker that has given no sign of life for so long is dead; one that lives gives one every ten seconds."""
 
 MOST_DEATHS = 5
-"""A job that so many attempts have not survived is parked: it may be what kills its workers."""
+"""A job that so many attempts have not survived is parked when another dies: it may be what kills its workers."""
 
 DIED = "The worker died while it was at it."
 SUCCEEDED_KEPT, FAILED_KEPT = timedelta(days=7), timedelta(days=90)
@@ -54,12 +54,12 @@ def defer(session: Session, task: str, **args: object) -> None:
     `task` is the name of a function declared with `jobs.app.background`; `args` must be representable in JSON and hold
     no secrets, for they lie in the database.
     """
-    repository.defer(session, f"{NAMESPACE}:{task}", args)
+    repository.defer(session, full(task), args)
 
 
 def start(session: Session, task: str, *, by: Caller, **args: object) -> Job:
     """Have a worker run a task that somebody asked for, who can follow it by its id; otherwise as `defer`."""
-    job_id, public_id = repository.defer(session, f"{NAMESPACE}:{task}", args), ids.new()
+    job_id, public_id = repository.defer(session, full(task), args), ids.new()
     repository.note_start(session, job_id, public_id=public_id, started_by=by.user_id)
     return get(session, public_id, by=by)
 
@@ -99,11 +99,11 @@ def retry(session: Session, public_id: UUID, *, by: Caller) -> Job:
         JobNotFailed: it has not failed.
 
     """
-    job = get(session, public_id, by=by)
-    found = repository.started(session, public_id)
-    if found is None or not repository.retriable(session, job_id=found.job_id):
-        raise JobNotFailed(status=job.status)
-    repository.retry(session, found.job_id)
+    get(session, public_id, by=by)
+    number = number_of(session, public_id)
+    if not repository.retriable(session, job_id=number):
+        raise JobNotFailed(status=get(session, public_id, by=by).status)
+    repository.retry(session, number)
     return get(session, public_id, by=by)
 
 
@@ -112,7 +112,7 @@ def overview(
 ) -> Sequence[AnyRow]:
     """Read the queue, newest first; without a status, what has not simply succeeded."""
     wanted = [word for word, ours in WORDS.items() if ours == status or (status is None and ours != "succeeded")]
-    return repository.overview(session, statuses=wanted, task=_full(task), limit=limit)
+    return repository.overview(session, statuses=wanted, task=full(task) if task else None, limit=limit)
 
 
 def number_of(session: Session, public_id: UUID) -> int:
@@ -146,34 +146,44 @@ def retry_number(session: Session, number: int) -> None:
 
     Raises:
         JobNotFound: there is none.
-        JobNotFailed: it has not failed, or its successor is waiting already.
+        JobNotFailed: it has not failed.
+        JobReplaced: its successor is waiting already.
 
     """
-    job, _ = show(session, number)
+    show(session, number)
     if repository.hasten(session, number):
         return
     if not repository.retriable(session, job_id=number):
-        raise JobNotFailed(status=WORDS[job.status])
+        job, _ = show(session, number)
+        raise JobReplaced(number=number) if job.status == "failed" else JobNotFailed(status=WORDS[job.status])
     repository.retry(session, number)
 
 
 def retry_all(session: Session, *, task: str | None = None) -> int:
     """Have every parked job, or those of one task, done once more; tell how many."""
-    parked = repository.retriable(session, task=_full(task))
+    parked = repository.retriable(session, task=full(task) if task else None)
     for number in parked:
         repository.retry(session, number)
     return len(parked)
 
 
 def revive(session: Session) -> int:
-    """Put jobs back into the queue whose worker has died; tell how many."""
+    """Put jobs back into the queue whose worker has died; tell how many there were.
+
+    Of those that exclude each other one waits at a time; what has a successor, such as a periodic task, is given up.
+    """
     stalled = repository.stalled(session, silence=SILENCE)
+    back: set[str] = set()
     for job in stalled:
-        repository.note_failure(session, job.id, reason=DIED)
-        if job.is_replaced or job.attempts + 1 >= MOST_DEATHS:
-            repository.park(session, job.id)
+        has_died_again = job.reason == DIED and job.attempts + 1 >= MOST_DEATHS
+        if job.is_replaced or job.queueing_lock in back:
+            repository.end(session, job.id, status="aborted")
+        elif has_died_again:
+            repository.end(session, job.id, status="failed")
         else:
             repository.retry(session, job.id)
+            back.update([job.queueing_lock] if job.queueing_lock else [])
+        repository.note_failure(session, job.id, reason=DIED)
     return len(stalled)
 
 
@@ -193,8 +203,9 @@ def depth(session: Session) -> Sequence[AnyRow]:
     return repository.depth(session)
 
 
-def _full(task: str | None) -> str | None:
-    return f"{NAMESPACE}:{task}" if task else None
+def full(task: str) -> str:
+    """Write a task's name as the queue has it."""
+    return task if ":" in task else f"{NAMESPACE}:{task}"
 
 
 def note_failure(session: Session, job_id: int, *, reason: str) -> None:
@@ -203,6 +214,7 @@ def note_failure(session: Session, job_id: int, *, reason: str) -> None:
 
 
 def reason_of(error: BaseException) -> str:
-    """Say in a line what went wrong, without what a statement was given."""
-    first, _, _ = str(error).strip().partition("\n")
-    return f"{type(error).__name__}: {first}"[:LONGEST_REASON]
+    """Say in a line what went wrong, without what a statement was given, and so that the database can keep it."""
+    first = next(iter(str(error).strip().splitlines()), "").strip().replace("\0", "\ufffd")
+    reason = f"{type(error).__name__}: {first}" if first else type(error).__name__
+    return reason.encode(errors="replace").decode()[:LONGEST_REASON]

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from api.extensions import db
 from api.jobs import app as queue
 from api.jobs import service as jobs
-from tests.live import committed
+from tests.live import at_once, committed
 from tests.rest.envelope import assert_problem
 from tests.waiting import wait_until
 
@@ -150,6 +150,21 @@ class TestOverHttp:
         assert_problem(too_often, 409, "job_not_failed", None)
         assert [row.status for row in rows(session)] == ["todo"]
 
+    def test_two_who_try_it_again_at_once_start_it_once(self, live_app: Flask) -> None:
+        with committed(live_app) as make:
+            job = jobs.start(make.session, "redeliver_webhooks", by=make.caller(role="manager"))
+            make.session.execute(text("UPDATE procrastinate_jobs SET status = 'failed'"))
+            headers = make.headers()
+        again = {"method": "POST", "path": f"/api/v1/jobs/{job.id}/retry", "headers": headers}
+
+        answers = at_once(live_app, *[again] * 4)
+
+        assert sorted(answer.status_code for answer in answers) == [202, 409, 409, 409]
+        for answer in answers:
+            if answer.status_code == 409:
+                assert_problem(answer, 409, "job_not_failed", None)
+                assert "The job is waiting" in answer.get_json()["error"]["message"]
+
 
 class TestAtTheConsole:
     def test_the_queue_is_listed_and_one_job_explained(self, app: Flask, session: Session, parked: UUID) -> None:
@@ -190,6 +205,33 @@ class TestAtTheConsole:
         assert "Put 0 back" in run(app, "retry", "--all-failed", "--task", "send_mail")
         assert "Put 1 back" in run(app, "retry", "--all-failed")
         assert [row.status for row in rows(session)] == ["todo"], parked
+
+    def test_a_task_may_be_called_as_the_queue_calls_it(self, app: Flask, parked: UUID) -> None:
+        assert "redeliver_webhooks" in run(app, "list", "--task", TASK, "--json"), parked
+        assert "Put 1 back" in run(app, "retry", "--all-failed", "--task", TASK)
+
+    def test_of_parked_jobs_that_exclude_each_other_the_latest_is_tried_again(
+        self, app: Flask, session: Session
+    ) -> None:
+        for _ in range(2):
+            jobs.defer(session, "forget_jobs", timestamp=0)
+        session.execute(text("UPDATE procrastinate_jobs SET status = 'failed', queueing_lock = 'forget_jobs'"))
+        session.commit()
+        first, second = rows(session)
+
+        assert "Put 1 back" in run(app, "retry", "--all-failed")
+        assert "Put 0 back" in run(app, "retry", "--all-failed")
+        refused = FlaskCliRunner(app).invoke(args=["jobs", "retry", str(first.id)])
+
+        assert [(row.id, row.status) for row in rows(session)] == [(first.id, "failed"), (second.id, "todo")]
+        assert refused.exit_code == 2
+        assert f"{first.id} is not needed: another" in refused.output
+
+    def test_a_worker_has_a_connection_for_each_thing_it_does(self, app: Flask) -> None:
+        result = FlaskCliRunner(app).invoke(args=["worker", "--concurrency", "64"])
+
+        assert result.exit_code == 2
+        assert "--concurrency 64 needs a DATABASE_POOL_SIZE of 66 or more; it is 8." in result.output
 
     def test_what_there_is_not_or_has_not_failed_is_said(self, app: Flask, session: Session, parked: UUID) -> None:
         (row,) = rows(session)
@@ -257,12 +299,34 @@ class TestDeadWorkers:
         assert [row.status for row in rows(session)] == ["todo"]
 
     def test_what_kills_its_workers_is_parked(self, session: Session, running: Callable[..., int]) -> None:
-        running(silent_for=61, attempts=4)
+        job_id = running(silent_for=61)
+        found = []
+        for _ in range(jobs.MOST_DEATHS):
+            assert jobs.revive(session) == 1
+            found += [(row.status, row.attempts) for row in rows(session)]
+            session.execute(text("UPDATE procrastinate_jobs SET status = 'doing' WHERE status = 'todo'"))
+
+        assert found == [("todo", 1), ("todo", 2), ("todo", 3), ("todo", 4), ("failed", 5)]
+        assert rows(session, "SELECT job_id, reason FROM job_notes") == [(job_id, jobs.DIED)]
+
+    def test_what_has_failed_often_is_not_parked_because_a_worker_dies_once(
+        self, session: Session, running: Callable[..., int]
+    ) -> None:
+        jobs.note_failure(session, running(silent_for=61, attempts=12), reason="OSError: away")
 
         jobs.revive(session)
 
-        assert [row.status for row in rows(session)] == ["failed"]
-        assert [row.reason for row in rows(session, "SELECT reason FROM job_notes")] == [jobs.DIED]
+        assert [row.status for row in rows(session)] == ["todo"]
+
+    def test_of_those_that_exclude_each_other_the_latest_comes_back(
+        self, session: Session, running: Callable[..., int]
+    ) -> None:
+        """Else none would, nor anything else: the database lets only one of them wait."""
+        for _ in range(2):
+            running(silent_for=61, lock="every minute")
+
+        assert jobs.revive(session) == 2
+        assert [row.status for row in rows(session)] == ["aborted", "todo"]
 
     def test_what_has_a_successor_already_does_not_come_back(
         self, session: Session, running: Callable[..., int]
@@ -278,7 +342,7 @@ class TestDeadWorkers:
 
         jobs.revive(session)
 
-        assert [row.status for row in rows(session)] == ["failed", "todo"]
+        assert [row.status for row in rows(session)] == ["aborted", "todo"]
 
 
 def test_a_periodic_task_is_deferred_once_however_many_workers_there_are(live_app: Flask) -> None:

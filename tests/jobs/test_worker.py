@@ -40,23 +40,32 @@ def test_it_does_what_is_enqueued_and_ends_cleanly_when_told_to(
     assert kept(database_url) == {"new"}
 
 
-def test_what_was_enqueued_while_no_worker_ran_is_done_by_the_next(
-    server_environment: dict[str, str], database_url: str
-) -> None:
+def test_what_a_killed_worker_was_at_is_done_by_the_next(server_environment: dict[str, str], database_url: str) -> None:
+    environment = server_environment | {"DATABASE_LOCK_TIMEOUT_MS": "15000"}
     keep(database_url, old="1 year")
-    job = enqueue(database_url)
 
+    with psycopg.connect(conninfo(database_url)) as in_the_way, worker(environment) as first:
+        in_the_way.execute("LOCK TABLE idempotency_keys")
+        job = enqueue(database_url)
+        wait_until(lambda: status(database_url, job) == "doing", seconds=60)
+        first.kill()
+        first.wait(10)
+    assert status(database_url, job) == "doing"
+    assert kept(database_url) == {"old"}
+    with psycopg.connect(conninfo(database_url)) as meanwhile:
+        meanwhile.execute("UPDATE procrastinate_workers SET last_heartbeat = now() - interval '61 seconds'")
+    enqueue(database_url, "stockroom:revive_jobs")
     with worker(server_environment):
         wait_until(lambda: status(database_url, job) == "succeeded", seconds=60)
 
     assert kept(database_url) == set()
 
 
-def enqueue(database_url: str) -> int:
+def enqueue(database_url: str, task: str = HOUSEKEEPING) -> int:
     """Ask for housekeeping, as the clock of a worker does; tell the job's number."""
     connector = procrastinate.SyncPsycopgConnector(conninfo=conninfo(database_url))
     with procrastinate.App(connector=connector).open() as queue:
-        return queue.configure_task(HOUSEKEEPING).defer(timestamp=0)
+        return queue.configure_task(task).defer(timestamp=0)
 
 
 def status(database_url: str, job: int) -> str:
