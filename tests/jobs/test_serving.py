@@ -151,6 +151,21 @@ def test_one_that_is_told_to_stop_while_it_begins_just_ends(live_app: Flask, sho
     assert shop.ask("SELECT FROM procrastinate_workers") == []
 
 
+def test_a_worker_that_is_restarted_does_not_repeat_what_was_due(
+    live_app: Flask, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue.tasks.periodic_registry, "periodic_tasks", {})
+    queue.tasks.periodic(cron="* * * * *")(queue.tasks.tasks["stockroom:revive_jobs"])
+    for times in (1, 2):
+        with serving(live_app):
+            wait_until(lambda: "succeeded" in shop.statuses("revive_jobs"), seconds=20)
+            enqueue(live_app, HOUSEKEEPING, timestamp=times)
+            wait_until(lambda: shop.statuses(HOUSEKEEPING) == ["succeeded"] * times, seconds=20)  # noqa: B023  # at once
+
+    due = shop.ask("SELECT args ->> 'timestamp' FROM procrastinate_jobs WHERE task_name = 'stockroom:revive_jobs'")
+    assert len(due) == len(set(due))
+
+
 def test_an_attendant_that_just_ends_is_started_again(live_app: Flask) -> None:
     begun: list[int] = []
     is_back = threading.Event()

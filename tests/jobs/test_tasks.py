@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import text
 
 from api.extensions import db
 from api.jobs import app as jobs
-from api.jobs.tasks import forget_idempotency_keys
+from api.jobs import service
+from api.jobs.tasks import forget_idempotency_keys, forget_jobs
 from tests.jobs.kept import keep, kept
 
 if TYPE_CHECKING:
@@ -39,6 +41,55 @@ def test_work_that_fails_is_undone(live_app: Flask, database_url: str, monkeypat
     assert kept(database_url) == {"old"}
     with live_app.app_context():
         assert db.engine.pool.checkedout() == 0  # type: ignore[attr-defined]  # a QueuePool counts
+
+
+def test_jobs_are_forgotten_a_week_after_they_went_well_and_three_months_after_they_failed(
+    live_app: Flask,
+) -> None:
+    ages = {
+        "succeeded": (6, 8),
+        "cancelled": (6, 8),
+        "aborted": (6, 8),
+        "failed": (89, 91),
+        "todo": (400,),
+        "doing": (400,),
+    }
+    with live_app.app_context():
+        session = db.session()
+        for status, days in ages.items():
+            for age in days:
+                service.defer(session, f"{status}_{age}")
+                (job_id,) = session.execute(text("SELECT max(id) FROM procrastinate_jobs")).one()
+                service.note_failure(session, job_id, reason="away")
+                session.execute(
+                    text("INSERT INTO procrastinate_periodic_defers (task_name, job_id) VALUES ('x', :id)"),
+                    {"id": job_id},
+                )
+                session.execute(
+                    text("UPDATE procrastinate_jobs SET status = :status WHERE id = :id"),
+                    {"status": status, "id": job_id},
+                )
+                session.execute(
+                    text("UPDATE procrastinate_events SET at = now() - make_interval(days => :age) WHERE job_id = :id"),
+                    {"age": age, "id": job_id},
+                )
+        session.commit()
+
+    forget_jobs(timestamp=0)
+
+    with live_app.app_context():
+        left = db.session.scalars(
+            text("SELECT task_name FROM procrastinate_jobs JOIN job_notes ON job_id = id ORDER BY id")
+        )
+        assert [name.removeprefix("stockroom:") for name in left] == [
+            "succeeded_6",
+            "cancelled_6",
+            "aborted_6",
+            "failed_89",
+            "todo_400",
+            "doing_400",
+        ]
+        assert db.session.scalar(text("SELECT count(*) FROM job_notes")) == 6
 
 
 def test_forgetting_comes_round_every_five_minutes() -> None:
