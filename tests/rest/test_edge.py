@@ -322,6 +322,12 @@ def test_a_crash_that_ends_in_http_terms_is_a_crash_all_the_same(bare_app: Flask
     assert "canary" not in response.text
 
 
+@pytest.fixture
+def live_app(start: Callable[..., Flask]) -> Flask:
+    """An application of this test's own, for a view is added to it."""
+    return start()
+
+
 def probe(app: Flask, view: Callable[[], object]) -> FlaskClient:
     """Mount a view of the test's own, as any route is mounted."""
 

@@ -43,7 +43,7 @@ def test_a_repetition_gets_the_first_answer_again(client: FlaskClient, session: 
     assert "Idempotency-Replayed" not in first.headers
     assert second.headers["Idempotency-Replayed"] == "true"
     assert session.scalar(select(func.count(Item.id))) == 1
-    assert session.scalar(select(func.count(Event.position)).where(Event.type == "item.created")) == 1
+    assert session.scalar(select(func.count(Event.id)).where(Event.type == "item.created")) == 1
 
 
 def test_a_repetition_is_answered_as_at_first_although_the_thing_has_changed(
