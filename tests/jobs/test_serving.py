@@ -258,7 +258,7 @@ class TestTheReason:
         assert shop.jobs(HOUSEKEEPING) == [("failed", 1, "ConnectionError: The mail server is away.")]
 
     def test_one_that_cannot_be_written_down_does_not_hide_the_failure(
-        self, live_app: Flask, shop: Shop, monkeypatch: pytest.MonkeyPatch
+        self, live_app: Flask, shop: Shop, told: list[Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def fail(session: Session, *_: object, **__: object) -> None:
             session.execute(text("SELECT 1 FROM nowhere"))
@@ -267,6 +267,8 @@ class TestTheReason:
         enqueue(live_app, MAIL, **LETTER)
         with serving(live_app):
             wait_until(lambda: shop.jobs(MAIL) == [("todo", 1, None)], seconds=20)
+
+        assert [line["event"] for line in told] == ["job_failed", "job_reason_lost"]
 
     @pytest.mark.parametrize(
         ("message", "reason"),
