@@ -10,14 +10,16 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from concurrent.futures import Future
 
 type Address = IPv4Address | IPv6Address
 type Networks = Sequence[IPv4Network | IPv6Network]
@@ -25,11 +27,13 @@ type Networks = Sequence[IPv4Network | IPv6Network]
 PORTS = frozenset({80, 443, 8000, 8080, 8443, 8888})
 DEFAULT_PORTS = {"http": 80, "https": 443}
 UNCLEAN = "Send a web address without spaces, backslashes and control characters."
+TOO_LONG = "Send a web address of at most 2,000 characters."
 NO_ADDRESS = "Send a web address, as in https://shop.example.com/stockroom."
 NOT_HTTP = "Send an http or https address, as in https://shop.example.com/stockroom."
 HAS_USER = "Leave user name and password out of the address; send them in `headers`."
 HAS_FRAGMENT = "Leave out what follows the # of the address; it would not be sent."
 NO_NAME = "The host is no name that can be looked up."
+AMBIGUOUS_NAME = "Send the host in its ASCII form, which begins with xn--: its letters have been read in two ways."
 TOO_SLOW = "The host could not be looked up in time."
 NO_ADDRESSES = "The host has no address: is the name right?"
 NO_PORT = "Port 0 cannot be reached."
@@ -66,8 +70,15 @@ NOT_PUBLIC = tuple(
 PUBLIC_V6 = IPv6Network("2000::/3")
 NOT_PUBLIC_V6 = tuple(map(IPv6Network, ("2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20")))
 
+# Names with these lead elsewhere by the older rules, which Python knows, than by the newer ones.
+AMBIGUOUS_LETTERS = frozenset("ßς")
+ASCII_PUNCTUATION = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
+
 _lookups = ThreadPoolExecutor(64, thread_name_prefix="webhook-lookup")
-"""Lookups of their own: one that hangs delays nothing else."""
+"""Threads of their own: a lookup that hangs delays nothing else."""
+_under_way: dict[str, Future[list[Address]]] = {}
+"""One lookup for a name at a time: one whose servers hang takes one thread, however often it is asked for."""
+_lock = threading.Lock()
 
 
 class NotAllowed(Exception):
@@ -80,11 +91,18 @@ class Unresolvable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A URL taken apart."""
+    """A URL taken apart, in ASCII: what is connected to, and what is asked for there."""
 
     scheme: str
     host: str
     port: int
+    path: str
+
+    @property
+    def authority(self) -> str:
+        """What a request's Host header says."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
 
 def is_public(address: Address) -> bool:
@@ -101,7 +119,9 @@ def parse(url: str) -> Target:
         NotAllowed: it is none that a webhook can have.
 
     """
-    if len(url) > LONGEST_URL or re.search(r"[\x00-\x20\x7f\\]", url) or not url.isprintable():
+    if len(url) > LONGEST_URL:
+        raise NotAllowed(TOO_LONG)
+    if re.search(r"[\x00-\x20\x7f\\]", url) or not url.isprintable():
         raise NotAllowed(UNCLEAN)
     try:
         parts = urlsplit(url)
@@ -114,13 +134,26 @@ def parse(url: str) -> Target:
         raise NotAllowed(HAS_USER)
     if parts.fragment or "#" in url:
         raise NotAllowed(HAS_FRAGMENT)
-    try:
-        host = parts.hostname.encode("idna").decode() if not parts.hostname.isascii() else parts.hostname
-    except UnicodeError:
-        raise NotAllowed(NO_NAME) from None
     if port == 0:
         raise NotAllowed(NO_PORT)
-    return Target(parts.scheme, host, port or DEFAULT_PORTS[parts.scheme])
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return Target(
+        parts.scheme,
+        _in_ascii(parts.hostname),
+        port or DEFAULT_PORTS[parts.scheme],
+        quote(path, safe=ASCII_PUNCTUATION),
+    )
+
+
+def _in_ascii(host: str) -> str:
+    if host.isascii():
+        return host
+    if AMBIGUOUS_LETTERS & set(host):
+        raise NotAllowed(AMBIGUOUS_NAME)
+    try:
+        return host.encode("idna").decode()
+    except UnicodeError:
+        raise NotAllowed(NO_NAME) from None
 
 
 def check(url: str, allowed: Networks = ()) -> list[Address]:
@@ -132,9 +165,8 @@ def check(url: str, allowed: Networks = ()) -> list[Address]:
 
     """
     target = parse(url)
-    lookup = _lookups.submit(_look_up, target)
     try:
-        return _judge(target, lookup.result(LOOKUP_SECONDS), allowed)
+        return _judge(target, _lookup(target.host).result(LOOKUP_SECONDS), allowed)
     except TimeoutError:
         raise Unresolvable(TOO_SLOW) from None
 
@@ -147,19 +179,29 @@ async def resolve(target: Target, allowed: Networks = ()) -> list[Address]:
         Unresolvable: there are none, or the resolver does not answer.
 
     """
-    loop = asyncio.get_running_loop()
+    lookup = asyncio.shield(asyncio.wrap_future(_lookup(target.host)))  # others may wait for the same one
     try:
-        found = await asyncio.wait_for(loop.run_in_executor(_lookups, _look_up, target), LOOKUP_SECONDS)
+        found = await asyncio.wait_for(lookup, LOOKUP_SECONDS)
     except TimeoutError:
         raise Unresolvable(TOO_SLOW) from None
     return _judge(target, found, allowed)
 
 
-def _look_up(target: Target) -> list[Address]:
+def _lookup(host: str) -> Future[list[Address]]:
+    with _lock:
+        if host not in _under_way:
+            _under_way[host] = _lookups.submit(_look_up, host)
+        return _under_way[host]
+
+
+def _look_up(host: str) -> list[Address]:
     try:
-        found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         raise Unresolvable(NO_ADDRESSES) from None
+    finally:
+        with _lock:
+            del _under_way[host]
     return list(dict.fromkeys(ip_address(str(entry[4][0]).partition("%")[0]) for entry in found))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 import threading
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
@@ -19,11 +20,12 @@ NO_CONTENT = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"
 
 @dataclass(frozen=True)
 class Received:
-    """One request."""
+    """One request, and when it was there."""
 
     path: str
     headers: Mapping[str, str]
     body: bytes
+    at: float = field(default_factory=time.monotonic)
 
     @property
     def event(self) -> dict[str, object]:
@@ -41,6 +43,25 @@ def status(code: int, *headers: str, body: bytes = b"") -> Behaviour:
         connection.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
 
     return answer
+
+
+def raw(answer: bytes) -> Behaviour:
+    """Send these bytes, whatever they are, and close."""
+
+    def say(connection: socket.socket, _: Received, __: threading.Event) -> None:
+        connection.sendall(answer)
+
+    return say
+
+
+def and_hold(answer: bytes) -> Behaviour:
+    """Send these bytes and nothing after them, and do not close."""
+
+    def say(connection: socket.socket, _: Received, end: threading.Event) -> None:
+        connection.sendall(answer)
+        end.wait(60)
+
+    return say
 
 
 def ok(connection: socket.socket, _: Received, __: threading.Event) -> None:
@@ -125,16 +146,20 @@ class Receiver:
     def _serve(self, connection: socket.socket) -> None:
         with connection, suppress(OSError):
             received = _read(connection)
+            if received is None:
+                return
             with self._lock:
                 self.requests.append(received)
                 behaviour = self.behave(received, len(self.requests))
             behaviour(connection, received, self._end)
 
 
-def _read(connection: socket.socket) -> Received:
+def _read(connection: socket.socket) -> Received | None:
     with connection.makefile("rb") as file:
-        path = file.readline().split()[1].decode()
-        headers = {}
+        first = file.readline()
+        if not first.endswith(b"HTTP/1.1\r\n"):
+            return None  # it thought better of it, or speaks TLS
+        path, headers = first.split()[1].decode(), {}
         while line := file.readline().strip():
             name, _, value = line.decode().partition(":")
             headers[name.lower()] = value.strip()

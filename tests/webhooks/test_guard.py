@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -125,6 +126,7 @@ def test_the_refusal_says_what_to_do() -> None:
         "https://shop.example.com:port/",
         "https://[::1/",
         "https://" + "a" * 64 + "ö.example/",
+        "https://straße.example/",
         "https://shop.example.com/" + "a" * 2000,
     ],
 )
@@ -135,6 +137,37 @@ def test_what_is_no_plain_web_address_is_refused_without_asking_anybody(
 
     with pytest.raises(guard.NotAllowed):
         guard.check(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "authority", "port", "path"),
+    [
+        ("https://shop.example.com", "shop.example.com", 443, "/"),
+        ("HTTPS://Shop.Example.com:443/Hooks?a=1&b=%41", "shop.example.com", 443, "/Hooks?a=1&b=%41"),
+        ("http://shop.example.com:443/", "shop.example.com:443", 443, "/"),
+        ("https://shop.example.com//127.0.0.1/", "shop.example.com", 443, "//127.0.0.1/"),
+        ("http://[2606:4700::1111]/", "[2606:4700::1111]", 80, "/"),
+        ("http://[2606:4700::1111]:8080/", "[2606:4700::1111]:8080", 8080, "/"),
+        ("https://bücher.example/käufe?für=ä", "xn--bcher-kva.example", 443, "/k%C3%A4ufe?f%C3%BCr=%C3%A4"),
+    ],
+    ids=["bare", "spelt out", "odd port", "two slashes", "IPv6", "IPv6 and port", "letters beyond ASCII"],
+)
+def test_a_url_becomes_what_is_sent(url: str, authority: str, port: int, path: str) -> None:
+    target = guard.parse(url)
+
+    assert (target.authority, target.port, target.path) == (authority, port, path)
+
+
+def test_what_is_wrong_with_a_url_is_told() -> None:
+    for url, reason in (
+        ("https://shop.example.com/" + "a" * 2000, "at most 2,000 characters"),
+        ("https://straße.example/", "begins with xn--"),
+        ("https://user@shop.example.com/", "send them in `headers`"),
+        ("https://shop.example.com/#part", "what follows the #"),
+        ("ftp://shop.example.com/", "http or https"),
+    ):
+        with pytest.raises(guard.NotAllowed, match=reason):
+            guard.parse(url)
 
 
 def answering(*answers: list[str]) -> Any:
@@ -213,3 +246,45 @@ def test_what_has_become_private_is_not_sent_to(monkeypatch: pytest.MonkeyPatch)
 
     assert (outcome.error, outcome.status) == ("not_allowed", None)
     assert private.requests == []
+
+
+def test_lookups_that_hang_take_one_thread_and_delay_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "LOOKUP_SECONDS", 0.2)
+    public = answering(["93.184.215.14"])
+    asked: list[str] = []
+    end = threading.Event()
+
+    def hanging(host: str, *args: Any, **options: Any) -> list[Any]:
+        asked.append(host)
+        if host == "tarpit.example":
+            end.wait(60)
+        found: list[Any] = public(host, *args, **options)
+        return found
+
+    monkeypatch.setattr(socket, "getaddrinfo", hanging)
+
+    async def look_up(url: str) -> object:
+        return await guard.resolve(guard.parse(url))
+
+    async def look_up_all() -> list[object]:
+        urls = [f"https://tarpit.example/{number}" for number in range(100)] + ["https://shop.example.com/"]
+        return await asyncio.gather(*map(look_up, urls), return_exceptions=True)
+
+    try:
+        *hung, found = asyncio.run(look_up_all())
+        with pytest.raises(guard.Unresolvable, match="in time"):
+            guard.check("https://tarpit.example/")
+    finally:
+        end.set()
+
+    assert found == [ip_address("93.184.215.14")]
+    assert {str(error) for error in hung} == {"The host could not be looked up in time."}
+    assert sorted(asked) == ["shop.example.com", "tarpit.example"]
+
+
+def test_a_name_is_looked_up_anew_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", answering(["93.184.215.14"], ["10.0.0.7"]))
+
+    guard.check("https://shop.example.com/")
+    with pytest.raises(guard.NotAllowed):
+        guard.check("https://shop.example.com/")
