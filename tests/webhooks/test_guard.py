@@ -119,6 +119,8 @@ def test_the_refusal_says_what_to_do() -> None:
         "https://shop.example.com/#",
         "https://shop.example.com/a b",
         "https://shop.example.com\\@127.0.0.1/",
+        "https://shop.example.com\\.internal/",
+        "https://shop.example.com/\N{ZERO WIDTH SPACE}",
         "https://shop.example.com/\r\nX-Header: 1",
         "https://shop.example.com/\0",
         "https://shop.example.com:0/",
