@@ -61,6 +61,15 @@ TEMPLATE = "template_stockroom"
 _databases = count(1)
 
 
+SLOW = ("e2e", "chaos", "contract", "accounts", "auth", "jobs", "webhooks")
+"""Folders whose tests wait for processes; begun first, they leave no process of the suite to work alone at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest; within that, the order stays random."""
+    items.sort(key=lambda item: SLOW.index(item.path.parent.name) if item.path.parent.name in SLOW else len(SLOW))
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """A PostgreSQL server of the suite's own.

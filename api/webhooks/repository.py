@@ -65,7 +65,8 @@ _CLAIM = text("""
     UPDATE webhook_deliveries AS delivery
     SET attempts = attempts + 1, claimed_until = now() + :lease, due_at = now() + :lease
     FROM due, webhook_endpoints AS endpoint
-    WHERE delivery.id = due.id AND delivery.status = 'pending' AND endpoint.id = delivery.endpoint_id
+    WHERE delivery.id = due.id AND delivery.status = 'pending' AND delivery.due_at <= now()
+    AND endpoint.id = delivery.endpoint_id
     RETURNING delivery.id, delivery.endpoint_id, delivery.event_id, delivery.event_type, delivery.attempts,
               delivery.created_at, endpoint.url, endpoint.headers, endpoint.generation, endpoint.previous_until
 """)
