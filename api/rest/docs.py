@@ -51,10 +51,7 @@ def openapi_json() -> Response:
     """Serve the OpenAPI document with an ETag made from its content."""
     rendered = current_app.extensions.get("openapi_bytes")
     if rendered is None:
-        # Swagger UI shows no operation at all when there are webhooks beside them; those are in docs/openapi.json.
-        rendered = orjson.dumps(
-            {name: part for name, part in render_document(current_app).items() if name != "webhooks"}
-        )
+        rendered = orjson.dumps(render_document(current_app))
         current_app.extensions["openapi_bytes"] = rendered
     response = Response(rendered, mimetype="application/json")
     response.set_etag(hashlib.sha256(rendered).hexdigest()[:32])

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import httpx
     from flask import Flask
-    from playwright.sync_api import Page
+    from playwright.sync_api import Locator, Page
 
 pytestmark = pytest.mark.browser
 
@@ -62,8 +62,7 @@ def test_authorize_takes_username_and_password_and_an_operation_runs(
 ) -> None:
     page.goto(str(server.join("/docs")))
     _authorize(page, username)
-    operation = page.locator("#operations-users-showMyself")
-    operation.locator(".opblock-summary-control").click()
+    operation = _open(page, "users", "showMyself")
     operation.get_by_role("button", name="Execute").click()
     expect(operation.locator(".live-responses-table td.response-col_status").last).to_have_text("200")
     expect(operation.locator(".live-responses-table")).to_contain_text(username)
@@ -80,12 +79,15 @@ def test_the_reference_renders_with_local_assets_only(
     assert visited == {server.netloc.decode()}
 
 
-@pytest.mark.parametrize("operation_id", ["items-listItems", "orders-listOrders", "stock-listStockMovements"])
-def test_a_list_works_as_the_page_fills_it_in(page: Page, server: httpx.URL, username: str, operation_id: str) -> None:
+@pytest.mark.parametrize(
+    ("tag", "operation_id"), [("items", "listItems"), ("orders", "listOrders"), ("stock", "listStockMovements")]
+)
+def test_a_list_works_as_the_page_fills_it_in(
+    page: Page, server: httpx.URL, username: str, tag: str, operation_id: str
+) -> None:
     page.goto(str(server.join("/docs")))
     _authorize(page, username)
-    operation = page.locator(f"#operations-{operation_id}")
-    operation.locator(".opblock-summary-control").click()
+    operation = _open(page, tag, operation_id)
     operation.get_by_role("button", name="Execute").click()
     expect(operation.locator(".live-responses-table td.response-col_status").last).to_have_text("200")
 
@@ -111,6 +113,26 @@ def test_a_packing_slip_shows_what_was_written_and_runs_nothing(
     assert page.pdf().startswith(b"%PDF")
     assert complaints == []
     assert visited == {server.netloc.decode()}
+
+
+def test_a_link_to_an_operation_opens_it(page: Page, server: httpx.URL, complaints: list[str]) -> None:
+    page.goto(str(server.join("/docs#/webhooks/addWebhookEndpoint")))
+    expect(page.locator("#operations-webhooks-addWebhookEndpoint .opblock-body")).to_be_visible()
+    assert complaints == []
+
+
+def test_every_chapter_and_every_webhook_is_on_the_page(page: Page, server: httpx.URL) -> None:
+    document = page.request.get(str(server.join("/openapi.json"))).json()
+    page.goto(str(server.join("/docs")))
+    expect(page.locator(".opblock-tag")).to_have_count(len(document["tags"]))
+    expect(page.locator(".webhooks .opblock")).to_have_count(len(document["webhooks"]))
+
+
+def _open(page: Page, tag: str, operation_id: str) -> Locator:
+    page.locator(f"#operations-tag-{tag}").click()
+    operation = page.locator(f"#operations-{tag}-{operation_id}")
+    operation.locator(".opblock-summary-control").click()
+    return operation
 
 
 def _authorize(page: Page, username: str) -> None:

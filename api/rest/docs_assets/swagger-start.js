@@ -2,6 +2,7 @@ window.ui = SwaggerUIBundle({
   url: "/openapi.json",
   dom_id: "#swagger-ui",
   deepLinking: true,
+  docExpansion: "none",
   displayRequestDuration: true,
   filter: true,
   persistAuthorization: false,
