@@ -5,12 +5,19 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from threading import BoundedSemaphore
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 LOOKS_EVERY_SECONDS = 0.2
+
+
+class IsOver(Protocol):
+    """Tells whether a wait is over."""
+
+    def __call__(self, *, pause: bool = True) -> bool:
+        """Look, after a moment if it is not over."""
 
 
 class WaitingRoom:
@@ -23,19 +30,20 @@ class WaitingRoom:
         """Tells whether the process is about to end; set by whoever runs it."""
 
     @contextmanager
-    def seat(self, seconds: float) -> Iterator[Callable[[], bool]]:
-        """Take a seat, if one is free, and get a function that tells whether the wait is over, slowly if not.
+    def seat(self, seconds: float) -> Iterator[IsOver]:
+        """Take a seat, if one is free, and get a function that tells whether the wait is over.
 
-        Without a free seat the wait is over at once.
+        It tells so slowly if not, unless there is to be no `pause`. Without a free seat the wait is over at once.
         """
         taken = self._seats is not None and self._seats.acquire(blocking=False)
         until = time.monotonic() + (seconds if taken else 0)
 
-        def is_over() -> bool:
+        def is_over(*, pause: bool = True) -> bool:
             left = until - time.monotonic()
             if left <= 0 or self.is_closing():
                 return True
-            time.sleep(min(left, LOOKS_EVERY_SECONDS))
+            if pause:
+                time.sleep(min(left, LOOKS_EVERY_SECONDS))
             return False
 
         try:

@@ -90,7 +90,7 @@ TRANSFER = {
 }
 COUNT = {"location_id": ID, "reference": _or_null(TEXT)}
 CORRECTED = {"corrections": UNITS, "units_found": UNITS, "units_missing": UNITS, "lines": _lines(**MOVED)}
-ENDPOINT = {"url": TEXT, "reason": TEXT, "created_by": _or_null(ID)}
+ENDPOINT = {"host": TEXT, "reason": TEXT, "created_by": _or_null(ID)}
 
 _BACKORDERED = _lines(line_no=UNITS, item_id=ID, sku=TEXT, quantity=UNITS, backordered_quantity=UNITS)
 _TOTALS = {"customer_id": _or_null(ID), "currency": TEXT, "total": MONEY}

@@ -54,6 +54,15 @@ _PUBLISH = text("""
     WHERE event.id = pending.id AND event.recorded_at = pending.recorded_at
 """)
 
+_DROP_DEFAULT = text("""
+    WITH gone AS (
+        DELETE FROM events_default
+        WHERE recorded_at < date_trunc('month', now() - make_interval(days => :days), 'UTC') AND position <= :last
+        RETURNING position
+    )
+    SELECT max(position) FROM gone
+""")
+
 
 class Ends(NamedTuple):
     """Where the feed begins and ends, and whether committed events wait for a place in it."""
@@ -145,6 +154,16 @@ def consumers(session: Session) -> dict[str, int]:
     return {row.name: row.position for row in session.execute(select(Consumer.name, Consumer.position))}
 
 
+def lock_feed(session: Session) -> None:
+    """Let nobody else publish until this transaction ends. Whoever locks the table of events too does this before."""
+    session.execute(select(Feed.last).with_for_update())
+
+
+def be_brief(session: Session) -> None:
+    """Give up, rather than have everybody who records an event wait behind this transaction for a lock."""
+    session.execute(text("SET LOCAL lock_timeout = '2s'"))
+
+
 def make_partitions(session: Session) -> None:
     """Make the partitions of the months to come."""
     session.execute(select(func.keep_event_partitions(func.now())))
@@ -152,7 +171,7 @@ def make_partitions(session: Session) -> None:
 
 def past_partitions(session: Session, *, days: int) -> Sequence[tuple[str, int]]:
     """Name partitions, oldest first, whose events are all older than so many days, with the last position of each."""
-    month = func.to_char(func.now() - timedelta(days=days), "YYYY_MM")
+    month = func.to_char(func.timezone("UTC", func.now() - timedelta(days=days)), "YYYY_MM")
     names = session.scalars(
         text("SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'events'::regclass ORDER BY 1")
     )
@@ -169,7 +188,17 @@ def past_partitions(session: Session, *, days: int) -> Sequence[tuple[str, int]]
 
 
 def drop_partition(session: Session, name: str, *, last: int) -> None:
-    """Let go of a month of events, and note where the feed begins now. Gives up when the table is busy for long."""
-    session.execute(text("SET LOCAL lock_timeout = '2s'"))
+    """Let go of a month of events, and note where the feed begins now."""
     session.execute(text(f"DROP TABLE {name}"))
-    session.execute(update(Feed).values(first=func.greatest(Feed.first, last + 1)))
+    _begin_after(session, last)
+
+
+def drop_default(session: Session, *, days: int, last: int) -> None:
+    """Let go of past months that nobody had made a partition for, up to a position."""
+    gone = session.scalar(_DROP_DEFAULT, {"days": days, "last": last})
+    if gone is not None:
+        _begin_after(session, gone)
+
+
+def _begin_after(session: Session, position: int) -> None:
+    session.execute(update(Feed).values(first=func.greatest(Feed.first, position + 1)))

@@ -8,9 +8,8 @@ last position it has seen never misses an event, however many commit at the same
 from __future__ import annotations
 
 from dataclasses import dataclass
+from time import monotonic
 from typing import TYPE_CHECKING, Any
-
-from sqlalchemy.orm import Session
 
 from api.core.apart import apart
 from api.events import models, repository
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
     from uuid import UUID
 
+    from sqlalchemy.orm import Session
+
     from api.core.caller import Caller
     from api.core.paging import Listing
     from api.core.waiting import WaitingRoom
@@ -29,6 +30,9 @@ Event = models.Event
 
 WINDOW = 10_000
 """How many positions one request looks through at most for events of the types it wants."""
+
+PUBLISHES_FOR_SECONDS = 1.0
+"""How long a reader publishes before it looks at what there is; the next one goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +195,7 @@ def read(
     found = repository.published(session, after=start, until=until, types=wanted, subject_id=subject_id, limit=limit)
     is_full = len(found) == limit
     reached = max(start, (found[-1].position or 0) if is_full else until)
-    return Slice(found, reached, reached < ends.last)
+    return Slice(found, reached, reached < ends.last or ends.is_behind)
 
 
 def follow(
@@ -207,7 +211,7 @@ def follow(
 ) -> Slice:
     """Read what follows a position; when that is nothing, wait for it, holding no database connection.
 
-    Waits at most `wait` seconds, and not at all when the room has no free seat.
+    Waits and looks for at most `wait` seconds, and not at all when the room has no free seat.
 
     Raises: what `read` raises.
     """
@@ -217,31 +221,36 @@ def follow(
     with room.seat(wait) as is_over:
         while not found.data:
             session.rollback()  # gives the connection back
-            if not found.has_more and is_over():
+            if is_over(pause=not found.has_more):
                 break
             found = read(session, by=by, after=found.next_after, types=types, subject_id=subject_id, limit=limit)
     return found
 
 
 def catch_up(session: Session) -> repository.Ends:
-    """Give every committed event its place in the feed, in transactions of their own; tell where the feed ends."""
+    """Give committed events their places in the feed, in transactions of their own; tell where the feed ends.
+
+    After a second it leaves the rest to the next reader: then `is_behind` is set.
+    """
     ends = repository.ends(session)
     if not ends.is_behind:
         return ends
-    is_full = True
-    while is_full:
+    until, is_full = monotonic() + PUBLISHES_FOR_SECONDS, True
+    while is_full and monotonic() < until:
         with apart(session) as own:
             is_full = repository.publish(own) == repository.AT_A_TIME
-    return repository.ends(session)
+    return repository.ends(session)._replace(is_behind=is_full)
 
 
 def present(session: Session) -> int:
-    """Tell the position after which everything lies that commits from now on, and leave the present transaction alone.
+    """Tell the position after which everything lies that commits from now on.
 
-    For the moment it takes, it needs a second connection.
+    Publishes what has been committed, in the present transaction: until it ends, nobody else does.
     """
-    with Session(session.get_bind()) as own:
-        return catch_up(own).last
+    repository.lock_feed(session)
+    while repository.publish(session) == repository.AT_A_TIME:
+        """There may be more."""
+    return repository.ends(session).last
 
 
 def take(session: Session, consumer: str, *, limit: int = 500) -> Sequence[Event]:
@@ -275,8 +284,11 @@ def named(session: Session, event_ids: Collection[UUID]) -> dict[UUID, Event]:
 def keep_partitions(session: Session, *, days: int | None) -> list[str]:
     """Make room for the months to come, and drop months that ended more than so many days ago; tell which.
 
-    A month that some consumer has not read to its end is kept.
+    A month that some consumer has not read to its end is kept. Publishers touch the feed before the events, so this
+    does, too.
     """
+    repository.be_brief(session)
+    repository.lock_feed(session)
     repository.make_partitions(session)
     if days is None:
         return []
@@ -284,4 +296,5 @@ def keep_partitions(session: Session, *, days: int | None) -> list[str]:
     past = [(name, last) for name, last in repository.past_partitions(session, days=days) if last <= slowest]
     for name, last in past:
         repository.drop_partition(session, name, last=last)
+    repository.drop_default(session, days=days, last=slowest)
     return [name for name, _ in past]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial, wraps
@@ -184,11 +185,11 @@ async def _until(stop: asyncio.Event, *, seconds: float) -> None:
 
 
 def periodic(cron: str) -> Callable[[Work], Task]:
-    """Declare work that one of the workers does whenever `cron` (UTC) says, in a transaction of its own."""
+    """Declare work that one of the workers does whenever `cron` (UTC) says; it may yield, as `background` says."""
 
     def decorator(work: Work) -> Task:
-        def begin(session: Session, *, timestamp: int) -> None:  # noqa: ARG001  # procrastinate passes the due time by this name
-            work(session)
+        def begin(session: Session, *, timestamp: int) -> object:  # noqa: ARG001  # procrastinate passes the due time by this name
+            return work(session)
 
         task = tasks.task(name=service.full(work.__name__), queueing_lock=work.__name__, pass_context=True)
         return tasks.periodic(cron=cron)(task(wraps(work)(_job(begin, retries=0))))
@@ -199,9 +200,12 @@ def periodic(cron: str) -> Callable[[Work], Task]:
 def background(*, retries: int, wait: int = 5) -> Callable[[Task], Task]:
     """Declare work that `jobs.service.defer` enqueues under the function's name.
 
-    It gets a session, whose transaction ends well when it does, and what it was deferred with. When it fails it is done
-    again, up to `retries` times, as `Backoff` says; then it is parked with the reason, for a person to look at. It can
-    happen twice, when a worker dies between the end of that transaction and writing down that the job is done.
+    It gets a session, whose transaction ends well when it does, and what it was deferred with. Work that would hold
+    locks for long yields now and then: what it has done so far is committed, and another transaction begins.
+
+    When it fails it is done again, up to `retries` times, as `Backoff` says; then it is parked with the reason, for a
+    person to look at. It can happen twice, when a worker dies between the end of that transaction and writing down that
+    the job is done.
     """
 
     def decorator(work: Task) -> Task:
@@ -213,14 +217,18 @@ def background(*, retries: int, wait: int = 5) -> Callable[[Task], Task]:
 
 
 def _job(work: Task, *, retries: int) -> Task:
-    """Do work in a transaction of its own, and keep the reason when it fails."""
+    """Do work in a transaction of its own, or one for each step if it yields, and keep the reason when it fails."""
 
     def run(context: JobContext | None = None, **args: Any) -> None:  # noqa: ANN401  # whatever it was deferred with
         with tasks.flask_app.app_context():  # type: ignore[attr-defined]  # set by queue_app
+            session = db.session()
             try:
-                with db.session.begin():
-                    work(db.session(), **args)
+                steps = work(session, **args)
+                for _ in steps if isinstance(steps, Iterator) else ():
+                    session.commit()
+                session.commit()
             except Exception as error:
+                session.rollback()
                 if context is not None:  # else somebody calls the task like any function
                     _note_failure(context.job, error, is_last=context.job.attempts >= retries)
                 raise

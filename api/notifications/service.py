@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 from uuid import UUID
 
+import structlog
+from sqlalchemy.exc import InterfaceError, OperationalError
+
 from api.events import service as events
 from api.mail import service as mail
 from api.notifications import repository, wording
@@ -33,12 +36,17 @@ if TYPE_CHECKING:
     from api.notifications.repository import Person
     from api.notifications.wording import News
 
+log = structlog.get_logger(__name__)
+
 CONSUMER = "notifications"
 AT_A_TIME = 500
 """How many events are taken in one transaction."""
 
 READ_DAYS, UNREAD_DAYS = 90, 400
 """How long notifications are kept that were read, or were not."""
+
+AWAY = (OperationalError, InterfaceError)
+"""What goes wrong when the database is away or busy, and not because of what it was given."""
 
 LISTED = 200
 """How much a digest lists at most; of the rest it tells how much there is."""
@@ -71,7 +79,7 @@ def notify(session: Session, *, currency: orders.Currency) -> bool:
     """Tell people of the next events; tells whether there may be more."""
     taken = events.take(session, CONSUMER, limit=AT_A_TIME)
     if concerning := [event for event in taken if event.type in BY_EVENT]:
-        _tell(session, concerning, currency=currency)
+        _tell_all(session, concerning, currency=currency)
     return len(taken) == AT_A_TIME
 
 
@@ -149,6 +157,25 @@ def send_digests(session: Session) -> int:
 def purge(session: Session) -> None:
     """Forget what was read three months ago, or has not been for longer than a year."""
     repository.purge(session, read_days=READ_DAYS, unread_days=UNREAD_DAYS)
+
+
+def _tell_all(session: Session, concerning: Sequence[Event], *, currency: orders.Currency) -> None:
+    """Tell of events together; if that fails, one by one, for an event that defies it must not silence the others."""
+    if not _is_told(session, concerning, currency=currency):
+        for event in concerning:
+            _is_told(session, [event], currency=currency)
+
+
+def _is_told(session: Session, concerning: Sequence[Event], *, currency: orders.Currency) -> bool:
+    try:
+        with session.begin_nested():
+            _tell(session, concerning, currency=currency)
+    except AWAY:
+        raise
+    except Exception:
+        log.exception("events_not_told", events=[f"{event.type} {event.id}" for event in concerning])
+        return False
+    return True
 
 
 def _tell(session: Session, concerning: Sequence[Event], *, currency: orders.Currency) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from api.core import money
@@ -184,7 +183,7 @@ def suggestion(available: int, reorder_point: int | None, reorder_quantity: int 
 
 
 def _disabled(event: Event, kind: Kind) -> News:
-    host, reason = urlsplit(event.data["url"]).hostname or "?", event.data["reason"]
+    host, reason = event.data["host"], event.data["reason"]
     title = f"The webhook endpoint at {host} is switched off"
     text = f"It gets nothing more, because it {_WHY.get(reason, reason)}. Put it right, then switch it on again."
     data = {"host": host, "reason": reason}

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from api.extensions import db
+from api.jobs import service as jobs
 from api.webhooks import sender, service, signing
 from api.webhooks.schedule import Result
 
@@ -29,6 +30,8 @@ log = structlog.get_logger(__name__)
 MOST_IN_FLIGHT = 256
 LOOKS_EVERY_SECONDS = 0.2
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 30.0
+LAST_TRIES = 5
+"""How often a worker that is to stop tries to write down what it has sent, a second apart."""
 
 
 class Courier:
@@ -44,7 +47,7 @@ class Courier:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Deliver until told to stop; then let what is being sent come to its end, and write that down."""
-        pause = FIRST_PAUSE_SECONDS
+        pause, last_tries = FIRST_PAUSE_SECONDS, LAST_TRIES
         while not stop.is_set() or self._busy or self._results:
             results, self._results = self._results, []
             room = 0 if stop.is_set() else MOST_IN_FLIGHT - len(self._busy)
@@ -53,11 +56,16 @@ class Courier:
                 messages, has_more = await asyncio.to_thread(self.turn, results, room)
             except Exception as error:  # noqa: BLE001  # whatever it is, the loop must go on
                 self._results = results + self._results
-                log.warning("webhook_turn_failed", reason=f"{type(error).__name__}: {error}", again_in=pause)
-                await _first_of(stop.wait(), seconds=pause)
-                if stop.is_set() and pause >= LONGEST_PAUSE_SECONDS:
+                log.warning("webhook_turn_failed", reason=jobs.reason_of(error), again_in=pause)
+                if not stop.is_set():
+                    await _first_of(stop.wait(), seconds=pause)
+                    pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+                    continue
+                last_tries -= 1
+                if last_tries <= 0 and not self._busy:  # what has been sent is sent again when its lease is over
+                    log.warning("webhook_results_lost", results=len(self._results))
                     return
-                pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+                await asyncio.sleep(FIRST_PAUSE_SECONDS)
                 continue
             pause = FIRST_PAUSE_SECONDS
             for message in messages:
@@ -66,12 +74,16 @@ class Courier:
                 await _first_of(self._news.wait(), seconds=LOOKS_EVERY_SECONDS)
 
     def turn(self, results: list[Result], room: int) -> tuple[list[Message], bool]:
-        """Do what needs the database; tells what is to be sent, and whether more may be waiting."""
+        """Do what needs the database; tells what is to be sent, and whether more may be waiting.
+
+        Results that have been written down are taken out of the list, whatever happens afterwards.
+        """
         has_more = False
         with self._app.app_context():
             if results:
                 with db.session.begin():
                     service.settle(db.session(), results)
+                results.clear()
             if room:
                 has_more = service.fan_out(db.session())
                 db.session.commit()

@@ -1,6 +1,6 @@
 """What can go wrong with webhooks."""
 
-from api.core.errors import Conflict, NotFound, RuleViolation
+from api.core.errors import Conflict, Forbidden, NotFound, RuleViolation
 
 
 class EndpointNotFound(NotFound):
@@ -31,6 +31,27 @@ class UrlUnresolvable(RuleViolation):
     code = "url_unresolvable"
     message = "This URL is not called. {reason}"
     field = "url"
+
+
+class EndpointOutOfReach(Forbidden):
+    """Whoever could redirect an endpoint, or knew its secret, would see what it gets."""
+
+    code = "webhook_endpoint_out_of_reach"
+    message = (
+        "This endpoint gets events {name}, which the caller may not see. Ask its owner or an administrator, or add an "
+        "endpoint of your own."
+    )
+
+
+class TypeNotForOwner(RuleViolation):
+    """An endpoint gets what its owner may see, whoever changes it."""
+
+    code = "event_type_not_for_owner"
+    message = (
+        "Events {name} would not be sent: this endpoint gets what its owner was allowed to see when adding it. Add an "
+        "endpoint of your own for them."
+    )
+    field = "types"
 
 
 class RotationUnderWay(Conflict):

@@ -50,7 +50,11 @@ class WebhookEndpoint(Identified, Timestamped, Versioned, Base):
 
 
 class WebhookDelivery(Identified, Base):
-    """One event on its way to one endpoint. While `claimed_until` lies ahead a worker is sending it."""
+    """One event on its way to one endpoint. While `claimed_until` lies ahead a worker is sending it.
+
+    An endpoint may have too many to be deleted with them at once, so no foreign key holds them: those of an endpoint
+    that is gone are swept away in the background.
+    """
 
     __tablename__ = "webhook_deliveries"
     __table_args__ = (
@@ -68,7 +72,7 @@ class WebhookDelivery(Identified, Base):
         Index("ix_webhook_deliveries_finished_at", "finished_at", postgresql_where=text("finished_at IS NOT NULL")),
     )
 
-    endpoint_id: Mapped[UUID] = mapped_column(ForeignKey("webhook_endpoints.id", ondelete="CASCADE"))
+    endpoint_id: Mapped[UUID]
     event_id: Mapped[UUID]
     event_type: Mapped[str] = mapped_column(String(80))
     position: Mapped[int | None] = mapped_column(BigInteger)

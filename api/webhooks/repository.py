@@ -9,13 +9,14 @@ from sqlalchemy import Boolean, String, Uuid, case, column, delete, func, insert
 from api.core import bulk, ids
 from api.core.orm import Repository
 from api.core.paging import Listing
-from api.webhooks.models import CANCELLED, DELIVERED, FAILED, PENDING, WebhookAttempt, WebhookDelivery, WebhookEndpoint
+from api.webhooks.models import DELIVERED, FAILED, PENDING, WebhookAttempt, WebhookDelivery, WebhookEndpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime, timedelta
     from uuid import UUID
 
+    from sqlalchemy import Select
     from sqlalchemy.orm import Session
 
     from api.core.orm import AnyRow
@@ -42,33 +43,38 @@ _AGAIN = """
     WHERE delivery.status <> 'pending' AND (NOT :only_failed OR delivery.status <> 'delivered')
 """
 
+_AWAKE = text("""
+    SELECT id FROM webhook_endpoints AS endpoint
+    WHERE is_active AND (resume_at IS NULL OR resume_at <= now()) AND EXISTS (
+        SELECT FROM webhook_deliveries
+        WHERE endpoint_id = endpoint.id AND status = 'pending' AND due_at <= now()
+    )
+    ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
+""")
+# Who has failed last gets one at a time. In turn, one of each endpoint: many to one do not crowd out few to others.
 _CLAIM = text("""
-    WITH awake AS (
-        SELECT id, CASE WHEN resume_at IS NULL THEN max_in_flight ELSE 1 END AS room
-        FROM webhook_endpoints AS endpoint
-        WHERE is_active AND (resume_at IS NULL OR resume_at <= now()) AND EXISTS (
-            SELECT FROM webhook_deliveries
-            WHERE endpoint_id = endpoint.id AND status = 'pending' AND due_at <= now()
-        )
-        ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
-    ), due AS (
-        SELECT chosen.id FROM awake CROSS JOIN LATERAL (
+    WITH due AS (
+        SELECT chosen.id FROM webhook_endpoints AS awake CROSS JOIN LATERAL (
             SELECT id, due_at, position FROM webhook_deliveries
             WHERE endpoint_id = awake.id AND status = 'pending' AND due_at <= now()
             ORDER BY due_at, position
-            LIMIT greatest(0, awake.room - (
+            LIMIT greatest(0, CASE WHEN awake.failures > 0 THEN 1 ELSE awake.max_in_flight END - (
                 SELECT count(*) FROM webhook_deliveries WHERE endpoint_id = awake.id AND claimed_until > now()
             ))
+            FOR NO KEY UPDATE SKIP LOCKED
         ) AS chosen
-        ORDER BY chosen.due_at, chosen.position LIMIT :room
+        WHERE awake.id = ANY(:endpoint_ids)
+        ORDER BY row_number() OVER (PARTITION BY awake.id ORDER BY chosen.due_at, chosen.position),
+                 chosen.due_at, chosen.position
+        LIMIT :room
     )
     UPDATE webhook_deliveries AS delivery
     SET attempts = attempts + 1, claimed_until = now() + :lease, due_at = now() + :lease
-    FROM due, webhook_endpoints AS endpoint
-    WHERE delivery.id = due.id AND delivery.status = 'pending' AND delivery.due_at <= now()
-    AND endpoint.id = delivery.endpoint_id
+    FROM due, webhook_endpoints AS endpoint LEFT JOIN users ON users.id = endpoint.created_by
+    WHERE delivery.id = due.id AND endpoint.id = delivery.endpoint_id
     RETURNING delivery.id, delivery.endpoint_id, delivery.event_id, delivery.event_type, delivery.attempts,
-              delivery.created_at, endpoint.url, endpoint.headers, endpoint.generation, endpoint.previous_until
+              delivery.created_at, endpoint.url, endpoint.headers, endpoint.generation, endpoint.previous_until,
+              endpoint.types, endpoint.scopes, endpoint.created_by, users.role, users.is_active
 """)
 
 _SETTLED = {
@@ -102,6 +108,21 @@ _DEPTH = text("""
 """)
 
 
+_DESERTED = text("""
+    WITH RECURSIVE known AS (
+        (SELECT endpoint_id FROM webhook_deliveries ORDER BY endpoint_id LIMIT 1)
+        UNION ALL
+        SELECT (SELECT endpoint_id FROM webhook_deliveries WHERE endpoint_id > known.endpoint_id
+                ORDER BY endpoint_id LIMIT 1)
+        FROM known WHERE known.endpoint_id IS NOT NULL
+    )
+    SELECT endpoint_id FROM known
+    WHERE endpoint_id IS NOT NULL AND NOT EXISTS (SELECT FROM webhook_endpoints WHERE id = endpoint_id)
+""")
+
+FORGETS_AT_ONCE = 5_000
+
+
 class WebhookRepository(Repository[WebhookEndpoint]):
     """Endpoints and what is on its way to them."""
 
@@ -116,7 +137,7 @@ class WebhookRepository(Repository[WebhookEndpoint]):
         self.session.flush()
 
     def delete(self, endpoint: WebhookEndpoint) -> None:
-        """Remove an endpoint with all deliveries."""
+        """Remove an endpoint; its deliveries are swept away by others."""
         self.session.delete(endpoint)
         self.session.flush()
 
@@ -159,26 +180,25 @@ class WebhookRepository(Repository[WebhookEndpoint]):
 
 def subscribers(session: Session) -> Sequence[AnyRow]:
     """Read the endpoints that are switched on, with the roles of those who made them."""
-    query = (
-        select(
-            WebhookEndpoint.id,
-            WebhookEndpoint.types,
-            WebhookEndpoint.scopes,
-            WebhookEndpoint.starts_after,
-            WebhookEndpoint.created_by,
-            _USERS.c.role,
-            _USERS.c.is_active,
-        )
-        .outerjoin(_USERS, _USERS.c.id == WebhookEndpoint.created_by)
-        .where(WebhookEndpoint.is_active)
-    )
-    return session.execute(query).all()
+    return session.execute(_subscribers().where(WebhookEndpoint.is_active)).all()
 
 
-def owner(session: Session, user_id: UUID) -> AnyRow | None:
-    """Read the role of whoever made an endpoint, and whether the account is open."""
-    query = select(_USERS.c.role, _USERS.c.is_active).where(_USERS.c.id == user_id)
-    return session.execute(query).one_or_none()
+def lock_subscriber(session: Session, endpoint_id: UUID) -> AnyRow | None:
+    """Read the same of one endpoint, and keep workers from its deliveries until this transaction ends."""
+    query = _subscribers().where(WebhookEndpoint.id == endpoint_id)
+    return session.execute(query.with_for_update(of=WebhookEndpoint, key_share=True)).one_or_none()
+
+
+def _subscribers() -> Select[Any]:
+    return select(
+        WebhookEndpoint.id,
+        WebhookEndpoint.types,
+        WebhookEndpoint.scopes,
+        WebhookEndpoint.starts_after,
+        WebhookEndpoint.created_by,
+        _USERS.c.role,
+        _USERS.c.is_active,
+    ).outerjoin(_USERS, _USERS.c.id == WebhookEndpoint.created_by)
 
 
 def add(session: Session, lines: Iterable[tuple[UUID, UUID, str, int | None]]) -> None:
@@ -203,14 +223,21 @@ def position_before(session: Session, moment: datetime) -> int | None:
 
 
 def claim(session: Session, *, room: int, lease: timedelta) -> Sequence[AnyRow]:
-    """Take what is due, within what each endpoint bears at a time; after the lease, others may take it again."""
-    return session.execute(_CLAIM, {"room": room, "lease": lease}).all()
+    """Take what is due, within what each endpoint bears at a time; after the lease, others may take it again.
+
+    What each endpoint is sent already is counted with a snapshot from after it was locked, so that no two workers
+    count at the same moment.
+    """
+    endpoint_ids = session.scalars(_AWAKE).all()
+    if not endpoint_ids:
+        return []
+    return session.execute(_CLAIM, {"endpoint_ids": endpoint_ids, "room": room, "lease": lease}).all()
 
 
-def cancel(session: Session, delivery_ids: Iterable[UUID], *, error: str) -> None:
-    """Give up deliveries that cannot be sent."""
+def give_up(session: Session, delivery_ids: Iterable[UUID], *, status: str, error: str) -> None:
+    """End deliveries that are not to be sent."""
     query = update(WebhookDelivery).where(WebhookDelivery.id.in_(delivery_ids))
-    ended = {"status": CANCELLED, "claimed_until": None, "last_error": error, "finished_at": func.now()}
+    ended = {"status": status, "claimed_until": None, "last_error": error, "finished_at": func.now()}
     session.execute(query.values(ended))
 
 
@@ -262,7 +289,8 @@ def settle(session: Session, results: Sequence[Result], waits: Mapping[object, t
         outcome = DELIVERED if one.is_success else FAILED if wait is None else PENDING
         lines.append((one.delivery_id, one.number, outcome, wait, one.status, one.error))
     session.execute(_SETTLE, bulk.arrays("line", _SETTLED, lines))
-    known = set(session.scalars(select(WebhookDelivery.id).where(WebhookDelivery.id.in_(waits))))
+    there = select(WebhookDelivery.id).where(WebhookDelivery.id.in_(waits)).order_by(WebhookDelivery.id)
+    known = set(session.scalars(there.with_for_update(read=True, key_share=True)))
     attempts = [
         {
             "id": ids.new(),
@@ -307,7 +335,23 @@ def circuits(session: Session) -> dict[str, int]:
     return {row.state: row.endpoints for row in rows}
 
 
-def purge(session: Session, *, days: int) -> None:
-    """Forget deliveries that ended so long ago."""
-    old = WebhookDelivery.finished_at < func.now() - func.make_interval(0, 0, 0, days)
-    session.execute(delete(WebhookDelivery).where(old))
+def purge(session: Session, *, days: int) -> int:
+    """Forget some of the deliveries that ended so long ago; tell how many."""
+    old = select(WebhookDelivery.id).where(WebhookDelivery.finished_at < func.now() - func.make_interval(0, 0, 0, days))
+    return _forget(session, old)
+
+
+def sweep(session: Session, endpoint_id: UUID) -> int:
+    """Forget some of the deliveries to an endpoint that is gone; tell how many."""
+    return _forget(session, select(WebhookDelivery.id).where(WebhookDelivery.endpoint_id == endpoint_id))
+
+
+def deserted(session: Session) -> Sequence[UUID]:
+    """Name the endpoints that are gone and of which there are deliveries all the same."""
+    return session.scalars(_DESERTED).all()
+
+
+def _forget(session: Session, chosen: Select[Any]) -> int:
+    some = chosen.limit(FORGETS_AT_ONCE).with_for_update(skip_locked=True)
+    query = delete(WebhookDelivery).where(WebhookDelivery.id.in_(some.scalar_subquery()))
+    return session.execute(query.execution_options(synchronize_session=False)).rowcount  # type: ignore[attr-defined,no-any-return]  # of a cursor result

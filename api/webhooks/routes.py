@@ -119,7 +119,7 @@ class WebhookEndpointMember(MethodView):
     def delete(self, endpoint_id: UUID) -> None:
         """Delete a webhook endpoint
 
-        With its deliveries, also those that are on their way.
+        What is on its way to it is not sent any more; its deliveries are deleted in the background.
         """
         endpoint = service.get(db.session(), endpoint_id)
         blp.check_etag(endpoint.version)
@@ -238,4 +238,4 @@ def redeliver(endpoint_id: UUID, delivery_id: UUID) -> WebhookDelivery:
     Whatever became of it, with the same `webhook-id`. When the endpoint is paused after failures, this ends the pause,
     as a test event does: it gets one attempt now.
     """
-    return service.redeliver(db.session(), endpoint_id, delivery_id)
+    return service.redeliver(db.session(), endpoint_id, delivery_id, by=caller.current())

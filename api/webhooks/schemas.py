@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from marshmallow import fields, validates
@@ -100,6 +102,8 @@ class _EndpointFields:
         for name, content in value.items():
             if not is_allowed_header(name, content):
                 raise Refusal("invalid_value", f"The header {name!a} cannot be set, or its value not be sent.")
+        if twice := [name for name, count in Counter(map(str.lower, value)).items() if count > 1]:
+            raise Refusal("invalid_value", f"The header {twice[0]!a} is there more than once; case does not matter.")
 
 
 class WebhookEndpointCreateSchema(_EndpointFields, Schema):
@@ -219,6 +223,11 @@ class WebhookRedeliverSchema(Schema):
         load_default=False,
         metadata={"description": "Leave out what has been delivered.", "examples": [True]},
     )
+
+    @validates("since")
+    def _is_past(self, value: datetime, **_: object) -> None:
+        if value > datetime.now(UTC):
+            raise Refusal("invalid_value", "This moment lies ahead; send one from which on there are events.")
 
 
 WebhookEndpointPageSchema = page_of(WebhookEndpointSchema)

@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypedDict
+from urllib.parse import urlsplit
 
 import orjson
 import structlog
@@ -27,16 +28,18 @@ from api.webhooks.errors import (
     DeliveryNotFound,
     EndpointInactive,
     EndpointNotFound,
+    EndpointOutOfReach,
     RotationUnderWay,
+    TypeNotForOwner,
     UrlNotAllowed,
     UrlUnresolvable,
 )
-from api.webhooks.models import PENDING, WebhookDelivery, WebhookEndpoint
+from api.webhooks.models import CANCELLED, FAILED, PENDING, WebhookDelivery, WebhookEndpoint
 from api.webhooks.repository import WebhookRepository
-from api.webhooks.schedule import Health, Result, next_wait
+from api.webhooks.schedule import MOST_ATTEMPTS, Health, Result, next_wait
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
     from ipaddress import IPv4Network, IPv6Network
     from uuid import UUID
@@ -52,7 +55,10 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 TEST_TYPE = "webhook.test"
-EXPIRED = "event_expired"
+EXPIRED, UNWANTED, LOST = "event_expired", "not_wanted", "worker_lost"
+"""Why a delivery is not sent: the feed has let the event go; the endpoint no longer gets such events, or its owner may
+no longer see them; or it has been begun often enough by workers that have died over it."""
+
 OVERLAP = timedelta(days=1)
 """How long messages are signed with the secret before the present one, too."""
 
@@ -170,7 +176,7 @@ def create(
     )
     _seal(endpoint, headers or {}, means)
     WebhookRepository(session).add(endpoint)
-    audit.record(session, "webhook_endpoint.created", by=by, subject_id=endpoint.id, url=url)
+    audit.record(session, "webhook_endpoint.created", by=by, subject_id=endpoint.id, host=_host(url))
     return endpoint
 
 
@@ -195,10 +201,17 @@ def listing(session: Session) -> Listing:
 def update(session: Session, endpoint: WebhookEndpoint, changes: EndpointChanges, *, means: Means, by: Caller) -> None:
     """Change an endpoint; one that is switched on again begins with a clean slate.
 
-    Raises: what `create` raises.
+    Raises:
+        EndpointOutOfReach: it gets what the caller may not see.
+        TypeNotForOwner: its owner could not see such events.
+        UrlNotAllowed, UrlUnresolvable, EventTypeUnknown, EventTypeForbidden: as with `create`.
+
     """
+    _check_reach(endpoint, by)
     if "types" in changes:
-        events.choose(changes["types"], scopes=by.scopes)
+        chosen = events.choose(changes["types"], scopes=by.scopes) if changes["types"] else set()
+        if beyond := sorted(chosen - events.expand((), scopes=frozenset(endpoint.scopes))):
+            raise TypeNotForOwner(name=beyond[0])
         changes["types"] = sorted(set(changes["types"]))
     if "url" in changes:
         _check_url(changes["url"], means)
@@ -213,9 +226,10 @@ def update(session: Session, endpoint: WebhookEndpoint, changes: EndpointChanges
 
 
 def delete(session: Session, endpoint: WebhookEndpoint, *, by: Caller) -> None:
-    """Remove an endpoint, with all that was on its way to it."""
+    """Remove an endpoint; a worker sweeps away what was on its way to it."""
     WebhookRepository(session).delete(endpoint)
-    audit.record(session, "webhook_endpoint.deleted", by=by, subject_id=endpoint.id, url=endpoint.url)
+    jobs.defer(session, "sweep_deliveries", endpoint_id=str(endpoint.id))
+    audit.record(session, "webhook_endpoint.deleted", by=by, subject_id=endpoint.id, host=_host(endpoint.url))
 
 
 def secret(session: Session, endpoint_id: UUID, *, means: Means, by: Caller) -> Secret:
@@ -223,9 +237,11 @@ def secret(session: Session, endpoint_id: UUID, *, means: Means, by: Caller) -> 
 
     Raises:
         EndpointNotFound: there is none.
+        EndpointOutOfReach: it gets what the caller may not see.
 
     """
     endpoint = get(session, endpoint_id)
+    _check_reach(endpoint, by)
     audit.record(session, "webhook_secret.read", by=by, subject_id=endpoint.id)
     now = WebhookRepository(session).now()
     current, *former = _secrets(endpoint, endpoint.id, means.vault, now=now)
@@ -237,10 +253,12 @@ def rotate(session: Session, endpoint_id: UUID, *, by: Caller, keep_previous: bo
 
     Raises:
         EndpointNotFound: there is none.
+        EndpointOutOfReach: it gets what the caller may not see.
         RotationUnderWay: two secrets are in use, and a third would end the first before its time.
 
     """
     endpoint = get(session, endpoint_id)
+    _check_reach(endpoint, by)
     now = WebhookRepository(session).now()
     if keep_previous and endpoint.previous_until and endpoint.previous_until > now:
         raise RotationUnderWay(until=endpoint.previous_until.isoformat(timespec="seconds").replace("+00:00", "Z"))
@@ -312,15 +330,16 @@ def test(session: Session, endpoint_id: UUID) -> WebhookDelivery:
     return WebhookRepository(session).add_one(endpoint_id, event_id=ids.new(), event_type=TEST_TYPE)
 
 
-def redeliver(session: Session, endpoint_id: UUID, delivery_id: UUID) -> WebhookDelivery:
+def redeliver(session: Session, endpoint_id: UUID, delivery_id: UUID, *, by: Caller) -> WebhookDelivery:
     """Send a delivery once more, whatever became of it; neither it nor a paused endpoint need wait any longer.
 
     Raises:
         EndpointNotFound, DeliveryNotFound: there is none.
-        EndpointInactive: the endpoint is switched off.
+        EndpointOutOfReach: the endpoint gets what the caller may not see.
+        EndpointInactive: it is switched off.
 
     """
-    _active(session, endpoint_id)
+    _check_reach(_active(session, endpoint_id), by)
     repository.wake(session, endpoint_id)  # endpoints are locked before deliveries, here as everywhere
     webhooks = WebhookRepository(session)
     found = webhooks.delivery(endpoint_id, delivery_id, locked=True)
@@ -339,10 +358,11 @@ def redeliver_since(
 
     Raises:
         EndpointNotFound: there is none.
+        EndpointOutOfReach: it gets what the caller may not see.
         EndpointInactive: it is switched off.
 
     """
-    _active(session, endpoint_id)
+    _check_reach(_active(session, endpoint_id), by)
     return jobs.start(
         session,
         "redeliver_webhooks",
@@ -353,22 +373,20 @@ def redeliver_since(
     )
 
 
-def put_on_its_way_again(session: Session, endpoint_id: UUID, *, since: datetime, only_failed: bool) -> int:
-    """Put every event recorded since a moment on its way to an endpoint; tell how many."""
-    endpoint = WebhookRepository(session).get(endpoint_id)
-    last = events.catch_up(session).last
+def put_on_its_way_again(session: Session, endpoint_id: UUID, *, since: datetime, only_failed: bool) -> Iterator[int]:
+    """Put every event recorded since a moment on its way to an endpoint; tell how many, stretch by stretch.
+
+    After each the transaction is to end, for the endpoint is locked: it gets nothing meanwhile.
+    """
+    last = events.present(session)
+    yield 0
     after = repository.position_before(session, since)
-    if endpoint is None or after is None:
-        return 0
-    role = repository.owner(session, endpoint.created_by) if endpoint.created_by else None
-    wanted = _wanted(endpoint, role)
-    total = 0
-    for start in range(after, last, STRETCH):
-        until = min(last, start + STRETCH)
-        total += repository.add_again(
-            session, endpoint_id, after=start, until=until, types=wanted, only_failed=only_failed
-        )
-    return total
+    for start in range(last if after is None else after, last, STRETCH):
+        endpoint = repository.lock_subscriber(session, endpoint_id)
+        if endpoint is None:
+            return
+        stretch, wanted = {"after": start, "until": min(last, start + STRETCH)}, _wanted(endpoint)
+        yield repository.add_again(session, endpoint_id, **stretch, types=wanted, only_failed=only_failed)
 
 
 def fan_out(session: Session) -> bool:
@@ -376,7 +394,7 @@ def fan_out(session: Session) -> bool:
     taken = events.take(session, "webhooks")
     if not taken:
         return False
-    wanted = [(row.id, row.starts_after, _wanted(row, row)) for row in repository.subscribers(session)]
+    wanted = [(row.id, row.starts_after, _wanted(row)) for row in repository.subscribers(session)]
     lines = [
         (endpoint_id, event.id, event.type, event.position)
         for event in taken
@@ -389,18 +407,27 @@ def fan_out(session: Session) -> bool:
 
 
 def claim(session: Session, *, room: int, means: Means) -> list[Message]:
-    """Take up to `room` deliveries that are due and make messages of them; what the feed has let go is given up."""
+    """Take up to `room` deliveries that are due and make messages of them; what is not to be sent is given up."""
     taken = repository.claim(session, room=room, lease=LEASE)
     if not taken:
         return []
     known = events.named(session, [row.event_id for row in taken if row.event_type != TEST_TYPE])
-    bodies = {
-        row.id: _test_body(row) if row.event_type == TEST_TYPE else _body(known[row.event_id])
-        for row in taken
-        if row.event_type == TEST_TYPE or row.event_id in known
-    }
-    if expired := [row.id for row in taken if row.id not in bodies]:
-        repository.cancel(session, expired, error=EXPIRED)
+    wanted = {row.endpoint_id: _wanted(row) | {TEST_TYPE} for row in taken}
+    unsent: dict[str, list[UUID]] = defaultdict(list)
+    bodies = {}
+    for row in taken:
+        if row.attempts > MOST_ATTEMPTS:
+            unsent[LOST].append(row.id)
+        elif row.event_type not in wanted[row.endpoint_id]:
+            unsent[UNWANTED].append(row.id)
+        elif row.event_type == TEST_TYPE:
+            bodies[row.id] = _test_body(row)
+        elif row.event_id in known:
+            bodies[row.id] = _body(known[row.event_id])
+        else:
+            unsent[EXPIRED].append(row.id)
+    for reason, delivery_ids in unsent.items():
+        repository.give_up(session, delivery_ids, status=FAILED if reason == LOST else CANCELLED, error=reason)
     now = WebhookRepository(session).now()
     return [
         Message(
@@ -433,7 +460,7 @@ def settle(session: Session, results: Sequence[Result]) -> None:
         repository.write_health(session, row.id, health)
         if health.disabled_reason:
             data = {
-                "url": row.url,
+                "host": _host(row.url),
                 "reason": health.disabled_reason,
                 "created_by": str(row.created_by) if row.created_by else None,
             }
@@ -449,9 +476,18 @@ def standing(session: Session) -> Standing:
     return Standing(pending, float(age or 0), repository.tallies(session), repository.circuits(session))
 
 
-def purge(session: Session) -> None:
-    """Forget deliveries that ended a month ago."""
-    repository.purge(session, days=KEPT_DAYS)
+def purge(session: Session) -> Iterator[int]:
+    """Forget deliveries that ended a month ago, and those to endpoints that are gone; tell how many, batch by batch."""
+    while some := repository.purge(session, days=KEPT_DAYS):
+        yield some
+    for endpoint_id in repository.deserted(session):
+        yield from sweep(session, endpoint_id)
+
+
+def sweep(session: Session, endpoint_id: UUID) -> Iterator[int]:
+    """Forget the deliveries to an endpoint that is gone; tell how many, batch by batch."""
+    while some := repository.sweep(session, endpoint_id):
+        yield some
 
 
 def _log_turn(before: AnyRow, health: Health) -> None:
@@ -472,6 +508,17 @@ def _check_url(url: str, means: Means) -> None:
         raise UrlNotAllowed(reason=str(error)) from None
     except guard.Unresolvable as error:
         raise UrlUnresolvable(reason=str(error)) from None
+
+
+def _check_reach(endpoint: WebhookEndpoint, by: Caller) -> None:
+    got = events.expand(endpoint.types, scopes=frozenset(endpoint.scopes))
+    if hidden := sorted(got - events.expand((), scopes=by.scopes)):
+        raise EndpointOutOfReach(name=hidden[0])
+
+
+def _host(url: str) -> str:
+    """Name where a URL leads, without what may be a secret in its path or query."""
+    return urlsplit(url).hostname or "?"
 
 
 def _active(session: Session, endpoint_id: UUID) -> WebhookEndpoint:
@@ -504,6 +551,7 @@ def _unseal(sealed: bytes | None, means: Means) -> dict[str, str]:
     try:
         headers: dict[str, str] = orjson.loads(means.vault.decrypt(sealed))
     except UnsealableError:
+        log.warning("webhook_headers_unreadable", reason="They were encrypted with another key; set them again.")
         return {}
     return headers
 
@@ -516,14 +564,14 @@ def _secrets(endpoint: WebhookEndpoint | AnyRow, endpoint_id: UUID, vault: Vault
     return tuple(signing.as_secret(vault.derive("webhook", endpoint_id, generation)) for generation in generations)
 
 
-def _wanted(endpoint: WebhookEndpoint | AnyRow, owner: AnyRow | None) -> set[str]:
+def _wanted(row: AnyRow) -> set[str]:
     """Find the types an endpoint gets: those it names, as far as whoever made it may (still) see them."""
-    scopes = frozenset(endpoint.scopes)
-    if endpoint.created_by is not None:
-        if owner is None or not owner.is_active:
+    scopes = frozenset(row.scopes)
+    if row.created_by is not None:
+        if not row.is_active:
             return set()
-        scopes &= ROLES[owner.role]
-    return events.expand(endpoint.types, scopes=scopes & frozenset(SCOPES))
+        scopes &= ROLES[row.role]
+    return events.expand(row.types, scopes=scopes & frozenset(SCOPES))
 
 
 def _body(event: events.Event) -> bytes:

@@ -12,6 +12,7 @@ from api.webhooks.courier import Courier
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Iterator
 
     from flask import Flask
     from sqlalchemy.orm import Session
@@ -24,14 +25,19 @@ async def deliver_webhooks(app: Flask, stop: asyncio.Event) -> None:
 
 
 @background(retries=5)
-def redeliver_webhooks(session: Session, *, endpoint_id: str, since: str, only_failed: bool) -> None:
+def redeliver_webhooks(session: Session, *, endpoint_id: str, since: str, only_failed: bool) -> Iterator[int]:
     """Put everything since a moment on its way to an endpoint again."""
-    service.put_on_its_way_again(
-        session, UUID(endpoint_id), since=datetime.fromisoformat(since), only_failed=only_failed
-    )
+    moment = datetime.fromisoformat(since)
+    return service.put_on_its_way_again(session, UUID(endpoint_id), since=moment, only_failed=only_failed)
+
+
+@background(retries=5)
+def sweep_deliveries(session: Session, *, endpoint_id: str) -> Iterator[int]:
+    """Forget the deliveries to an endpoint that has been deleted."""
+    return service.sweep(session, UUID(endpoint_id))
 
 
 @periodic("41 3 * * *")
-def forget_deliveries(session: Session) -> None:
+def forget_deliveries(session: Session) -> Iterator[int]:
     """Forget deliveries that ended a month ago."""
-    service.purge(session)
+    return service.purge(session)

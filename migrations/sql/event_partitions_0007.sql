@@ -11,8 +11,8 @@ BEGIN
         THEN
             RETURN NEW;
         END IF;
-    ELSIF TG_TABLE_NAME = 'events_default' THEN
-        RETURN OLD; -- on its way to a partition of its own
+    ELSIF TG_TABLE_NAME = 'events_default' AND OLD.recorded_at < now() - interval '1 month' THEN
+        RETURN OLD; -- past its time; the others go with their partition
     END IF;
     RAISE EXCEPTION 'events are append-only' USING ERRCODE = 'restrict_violation';
 END
@@ -29,7 +29,8 @@ FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 -- Where events go that nobody has made a partition for: none is ever refused.
 CREATE TABLE events_default PARTITION OF events DEFAULT;
 
--- Make the partitions from the month of `since` to three months ahead, and move into them what waits in the default.
+-- Make the partitions from the month of `since` to three months ahead. A month of which events are in the default
+-- already stays there: nothing is moved, and nobody has to wait for that.
 CREATE FUNCTION keep_event_partitions(since timestamptz) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     month timestamp; -- in UTC
@@ -48,17 +49,9 @@ BEGIN
         starts := month AT TIME ZONE 'UTC';
         ends := (month + interval '1 month') AT TIME ZONE 'UTC';
         CONTINUE WHEN to_regclass(partition) IS NOT NULL;
-        IF NOT EXISTS (SELECT FROM events_default WHERE recorded_at >= starts AND recorded_at < ends) THEN
-            EXECUTE format('CREATE TABLE %I PARTITION OF events FOR VALUES FROM (%L) TO (%L)',
-                           partition, starts, ends);
-        ELSE
-            EXECUTE format('CREATE TABLE %I (LIKE events INCLUDING DEFAULTS)', partition);
-            EXECUTE format('INSERT INTO %I SELECT * FROM events_default WHERE recorded_at >= %L AND recorded_at < %L',
-                           partition, starts, ends);
-            DELETE FROM events_default WHERE recorded_at >= starts AND recorded_at < ends;
-            EXECUTE format('ALTER TABLE events ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
-                           partition, starts, ends);
-        END IF;
+        LOCK TABLE events IN ACCESS EXCLUSIVE MODE;
+        CONTINUE WHEN EXISTS (SELECT FROM events_default WHERE recorded_at >= starts AND recorded_at < ends);
+        EXECUTE format('CREATE TABLE %I PARTITION OF events FOR VALUES FROM (%L) TO (%L)', partition, starts, ends);
     END LOOP;
 END
 $$;

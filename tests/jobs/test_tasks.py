@@ -14,6 +14,8 @@ from api.jobs.tasks import forget_idempotency_keys, forget_jobs
 from tests.jobs.kept import keep, kept
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from flask import Flask
     from sqlalchemy.orm import Session
 
@@ -98,6 +100,26 @@ def test_forgetting_comes_round_every_five_minutes() -> None:
     }
 
     assert due["forget_idempotency_keys"] == "*/5 * * * *"
+
+
+def test_what_work_has_done_before_it_yielded_stays_done(
+    live_app: Flask, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep(database_url, old="1 year", older="2 years")
+
+    def fail_halfway(session: Session) -> Iterator[None]:
+        session.execute(text("DELETE FROM idempotency_keys WHERE key = 'old'"))
+        yield
+        session.execute(text("DELETE FROM idempotency_keys"))
+        raise LookupError
+
+    work = jobs.background(retries=0)(fail_halfway)
+    monkeypatch.delitem(jobs.tasks.tasks, service.full("fail_halfway"))
+
+    with pytest.raises(LookupError):
+        work()
+
+    assert kept(database_url) == {"older"}, live_app
 
 
 @pytest.fixture(autouse=True)

@@ -303,7 +303,7 @@ class TestAWebhookThatIsSwitchedOff:
     def test_is_told_to_managers_up_and_to_whoever_made_it(self, make: Factory, session: Session) -> None:
         admin, clerk, creator = make.user(), make.user(role="clerk"), make.user(role="clerk", email="eve@example.com")
         data = {
-            "url": "https://hooks.example.com/T1/secret?token=hush",
+            "host": "hooks.example.com",
             "reason": "failing",
             "created_by": str(creator.id),
         }
@@ -323,12 +323,34 @@ class TestAWebhookThatIsSwitchedOff:
 
     def test_of_a_command_is_told_to_managers(self, make: Factory, session: Session) -> None:
         manager = make.user(role="manager")
-        data = {"url": "https://hooks.example.com", "reason": "gone", "created_by": None}
+        data = {"host": "hooks.example.com", "reason": "gone", "created_by": None}
         events.record(session, "webhook_endpoint.disabled", uuid4(), data, by=SYSTEM)
         tell(session)
 
         (one,) = told(session, manager)
         assert "has answered that it is gone for good (410)" in one.text
+
+
+def test_an_event_that_cannot_be_told_silences_no_other(
+    make: Factory, session: Session, cup: Item, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    customer = make.user(role="customer")
+    make.order((cup, 1), customer_id=customer.id)
+    odd = make.order((cup, 1), customer_id=customer.id)
+    make.order((cup, 1), customer_id=customer.id)
+    write = wording.write
+
+    def stumble(event: events.Event, known: wording.Known) -> wording.News | None:
+        if event.subject_id == odd.id:
+            raise KeyError
+        return write(event, known)
+
+    monkeypatch.setattr(wording, "write", stumble)
+    tell(session)
+
+    assert kinds(session, customer) == ["order_placed", "order_placed"]
+    assert odd.id not in {one.subject_id for one in told(session, customer)}
+    assert len(sent(session)) == 2
 
 
 def test_news_that_come_together_reach_only_those_they_are_for(
@@ -339,7 +361,7 @@ def test_news_that_come_together_reach_only_those_they_are_for(
         prefer(session, user, "low_stock", in_app=True)
     make.order((cup, 1), customer_id=customer.id)
     fall(session, cup, place)
-    data = {"url": "https://hooks.example.com", "reason": "gone", "created_by": None}
+    data = {"host": "hooks.example.com", "reason": "gone", "created_by": None}
     events.record(session, "webhook_endpoint.disabled", uuid4(), data, by=SYSTEM)
     tell(session)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from threading import Thread
@@ -17,7 +19,9 @@ from standardwebhooks.webhooks import Webhook
 from api.core.caller import Caller
 from api.events import service as events
 from api.extensions import db
-from api.webhooks import schedule, service
+from api.jobs import app as jobs
+from api.webhooks import courier as courier_module
+from api.webhooks import repository, schedule, service, tasks
 from api.webhooks.courier import Courier, means_of
 from tests.live import committed
 from tests.waiting import wait_until
@@ -29,9 +33,11 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from flask import Flask
+    from sqlalchemy.orm import Session
 
 SYSTEM = Caller.system()
 LOOPBACK = "127.0.0.0/8"
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 ITEM = {"sku": "LOST", "name": "Lost", "unit_price": "1.00", "is_stocked": True}
 
 
@@ -284,7 +290,7 @@ def test_gone_switches_an_endpoint_off_with_notice(shop: Flask) -> None:
     assert len(target.requests) == 1
     assert found(shop, endpoint).disabled_reason == "gone"
     (notice,) = rows(shop, "SELECT data FROM events WHERE type = 'webhook_endpoint.disabled'")
-    assert notice.data == {"url": target.url, "reason": "gone", "created_by": None}
+    assert notice.data == {"host": "127.0.0.1", "reason": "gone", "created_by": None}
 
 
 def test_what_only_fails_for_days_is_switched_off_once(shop: Flask) -> None:
@@ -374,17 +380,9 @@ def test_everything_since_a_moment_can_be_had_again_also_what_came_before_the_en
             make.item(sku=f"OLD-{number}")
     with Receiver() as target, courier(shop):
         endpoint = subscribe(shop, target.url, types=["item.*"])
-        with shop.app_context():
-            told = service.put_on_its_way_again(
-                db.session(), endpoint, since=datetime.now(UTC) - timedelta(hours=1), only_failed=False
-            )
-            db.session.commit()
+        told = put_again(shop, endpoint)
         wait_until(lambda: len(target.requests) == 5 and is_settled(shop), seconds=20)
-        with shop.app_context():
-            again = service.put_on_its_way_again(
-                db.session(), endpoint, since=datetime.now(UTC) - timedelta(hours=1), only_failed=True
-            )
-            db.session.commit()
+        again = put_again(shop, endpoint, only_failed=True)
 
     assert (told, again) == (5, 0), "what has been delivered is left out"
 
@@ -400,6 +398,240 @@ def test_headers_of_ones_own_are_sent_and_kept_encrypted(shop: Flask) -> None:
     (kept,) = rows(shop, "SELECT endpoint::text AS row FROM webhook_endpoints endpoint")
     assert "canary" not in kept.row
     assert b"canary".hex() not in kept.row
+
+
+def test_what_is_not_in_the_feed_yet_is_sent_again_too(shop: Flask) -> None:
+    with Receiver() as target:
+        endpoint = subscribe(shop, target.url, types=["item.*"])
+        with committed(shop) as make:
+            make.item()
+
+        assert put_again(shop, endpoint) == 1
+        with courier(shop):
+            wait_until(lambda: is_settled(shop), seconds=20)
+
+    assert len(target.requests) == 1
+
+
+def test_sending_everything_again_to_one_endpoint_stops_no_other(shop: Flask) -> None:
+    with Receiver(lambda *_: receiver.status(500)) as target, Receiver() as other:
+        one = subscribe(shop, target.url, types=["item.*"])
+        with committed(shop) as make:
+            make.item()
+        turn(shop)
+        subscribe(shop, other.url, types=["item.*"])
+        with shop.app_context():
+            steps = service.put_on_its_way_again(db.session(), one, since=LONG_AGO, only_failed=False)
+            next(steps)
+            db.session.commit()
+            next(steps)
+            with courier(shop):
+                with committed(shop) as make:
+                    make.item()
+                wait_until(lambda: len(other.requests) == 1, seconds=10)
+            db.session.rollback()
+
+
+def test_workers_that_race_neither_send_twice_nor_more_than_an_endpoint_bears(shop: Flask) -> None:
+    endpoints = [subscribe(shop, f"http://127.0.0.1:9/{number}", max_in_flight=4) for number in range(8)]
+    with committed(shop) as make:
+        for _ in range(20):
+            make.item()
+    turn(shop, room=0)
+
+    def take(_: int) -> list[service.Message]:
+        with shop.app_context():
+            taken = service.claim(db.session(), room=100, means=means_of(shop))
+            db.session.commit()
+            return taken
+
+    with ThreadPoolExecutor(4) as threads:
+        taken = [message for batch in threads.map(take, range(12)) for message in batch]
+
+    assert len({message.delivery_id for message in taken}) == len(taken)
+    assert Counter(message.endpoint_id for message in taken) == dict.fromkeys(endpoints, 4)
+
+
+def test_many_for_one_endpoint_do_not_crowd_out_few_for_another(shop: Flask) -> None:
+    busy = subscribe(shop, "http://127.0.0.1:9/busy", max_in_flight=20, types=["item.*"])
+    with committed(shop) as make:
+        for _ in range(20):
+            make.item()
+    turn(shop, room=0)
+    quiet = subscribe(shop, "http://127.0.0.1:9/quiet", types=["item.*"])
+    with committed(shop) as make:
+        make.item()
+        make.item()
+
+    assert Counter(message.endpoint_id for message in turn(shop, room=4)) == {busy: 2, quiet: 2}
+
+
+def test_an_endpoint_that_has_failed_gets_one_at_a_time(shop: Flask) -> None:
+    endpoint = subscribe(shop, "http://127.0.0.1:9/", types=["item.*"])
+    with committed(shop) as make:
+        for _ in range(3):
+            make.item()
+    execute(shop, "UPDATE webhook_endpoints SET failures = 1")
+
+    assert [message.endpoint_id for message in turn(shop)] == [endpoint]
+    assert turn(shop) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "error"),
+    [
+        ("UPDATE users SET is_active = false", "cancelled", "not_wanted"),
+        ("UPDATE users SET role = 'customer'", "cancelled", "not_wanted"),
+        ("UPDATE webhook_endpoints SET types = ARRAY['user.*']", "cancelled", "not_wanted"),
+        ("UPDATE webhook_deliveries SET attempts = 10", "failed", "worker_lost"),
+    ],
+    ids=["account closed", "role lost", "types changed", "its workers died"],
+)
+def test_what_is_on_its_way_is_looked_at_again_before_it_is_sent(
+    shop: Flask, change: str, status: str, error: str
+) -> None:
+    with committed(shop) as make:
+        manager = make.user(role="manager")
+        by = make.caller(user=manager, role="manager")
+    with Receiver() as target:
+        with shop.app_context():
+            service.create(db.session(), url=target.url, means=means_of(shop), by=by, types=["user.*"])
+            db.session.commit()
+        with committed(shop) as make:
+            make.user(role="clerk")
+        turn(shop, room=0)
+        execute(shop, "UPDATE webhook_endpoints SET types = ARRAY['user.*', 'stock.*']")
+        execute(shop, "UPDATE webhook_deliveries SET event_type = 'stock.received'")
+        execute(shop, change)
+
+        assert turn(shop) == []
+        assert target.requests == []
+
+    (ended,) = rows(shop, "SELECT status, last_error, claimed_until FROM webhook_deliveries")
+    assert tuple(ended) == (status, error, None)
+
+
+def test_a_result_is_written_down_once_even_if_the_turn_fails_afterwards(
+    shop: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim, has_failed = service.claim, []
+
+    def fail_once(session: Session, **facts: Any) -> list[service.Message]:
+        if target.requests and not has_failed:
+            has_failed.append(True)
+            raise LookupError
+        return claim(session, **facts)
+
+    monkeypatch.setattr(service, "claim", fail_once)
+    monkeypatch.setattr(courier_module, "FIRST_PAUSE_SECONDS", 0.01)
+    with Receiver(lambda *_: receiver.status(500)) as target, courier(shop):
+        endpoint = subscribe(shop, target.url, types=["item.*"])
+        with committed(shop) as make:
+            make.item()
+        wait_until(lambda: bool(has_failed) and state(shop, endpoint).in_flight == 0, seconds=20)
+
+    assert state(shop, endpoint).failures == 1
+    assert len(rows(shop, "SELECT 1 FROM webhook_attempts")) == 1
+    (counted,) = rows(shop, "SELECT total FROM webhook_results")
+    assert counted.total == 1
+
+
+def test_a_worker_told_to_stop_tries_to_write_down_what_it_sent_and_then_ends(
+    shop: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = []
+
+    def fail(*_: Any) -> None:
+        tries.append(True)
+        raise LookupError
+
+    monkeypatch.setattr(service, "settle", fail)
+    monkeypatch.setattr(courier_module, "FIRST_PAUSE_SECONDS", 0.01)
+    with Receiver() as target:
+        with courier(shop):
+            subscribe(shop, target.url, types=["item.*"])
+            with committed(shop) as make:
+                make.item()
+            wait_until(lambda: len(target.requests) == 1 and bool(tries), seconds=20)
+        assert len(tries) >= courier_module.LAST_TRIES
+
+    assert statuses(shop) == ["pending"], "another worker sends it again when the lease is over"
+
+
+def test_the_deliveries_of_a_deleted_endpoint_go_in_the_background(shop: Flask) -> None:
+    kept, gone = (subscribe(shop, f"http://127.0.0.1:9/{name}", types=["item.*"]) for name in ("kept", "gone"))
+    with committed(shop) as make:
+        for _ in range(3):
+            make.item()
+    turn(shop)
+    with shop.app_context():
+        service.delete(db.session(), service.get(db.session(), gone), by=SYSTEM)
+        db.session.commit()
+
+    assert len(rows(shop, "SELECT 1 FROM webhook_deliveries")) == 6
+    assert turn(shop) == []
+    (job,) = rows(shop, "SELECT args FROM procrastinate_jobs WHERE task_name = 'stockroom:sweep_deliveries'")
+    tasks.sweep_deliveries(**job.args)
+    assert {row.endpoint_id for row in rows(shop, "SELECT endpoint_id FROM webhook_deliveries")} == {kept}
+    assert len(rows(shop, "SELECT 1 FROM webhook_deliveries")) == 3
+
+
+def test_each_night_old_deliveries_and_those_of_endpoints_that_are_gone_are_forgotten(
+    shop: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repository, "FORGETS_AT_ONCE", 2)
+    kept, gone = (subscribe(shop, f"http://127.0.0.1:9/{name}", types=["item.*"]) for name in ("kept", "gone"))
+    with committed(shop) as make:
+        for _ in range(5):
+            make.item()
+    turn(shop)
+    execute(shop, f"DELETE FROM webhook_endpoints WHERE id = '{gone}'")  # noqa: S608  # an id of ours
+    execute(
+        shop,
+        "UPDATE webhook_deliveries SET status = 'delivered', finished_at = now() - interval '31 days'"
+        " WHERE position < 4",
+    )
+    execute(shop, "UPDATE webhook_deliveries SET finished_at = now() - interval '29 days' WHERE position = 4")
+
+    tasks.forget_deliveries(timestamp=0)
+
+    left = rows(shop, "SELECT endpoint_id, position FROM webhook_deliveries ORDER BY position")
+    assert [(row.endpoint_id, row.position) for row in left] == [(kept, 4), (kept, 5)]
+
+
+@pytest.fixture(autouse=True)
+def _tasks_know_their_application(shop: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs.tasks, "flask_app", shop, raising=False)
+
+
+def turn(app: Flask, *, room: int = 100) -> list[service.Message]:
+    """Read the feed and take what is due, as a worker does in its turns; without room, only read."""
+    with app.app_context():
+        while service.fan_out(db.session()):
+            db.session.commit()
+        db.session.commit()
+        if not room:
+            return []
+        taken = service.claim(db.session(), room=room, means=means_of(app))
+        db.session.commit()
+        return taken
+
+
+def put_again(app: Flask, endpoint_id: UUID, *, only_failed: bool = False) -> int:
+    """Put everything on its way again, as the job does; tell how many."""
+    total = 0
+    with app.app_context():
+        for some in service.put_on_its_way_again(db.session(), endpoint_id, since=LONG_AGO, only_failed=only_failed):
+            total += some
+            db.session.commit()
+        db.session.commit()
+    return total
+
+
+def execute(app: Flask, statement: str) -> None:
+    with app.app_context():
+        db.session.execute(text(statement))
+        db.session.commit()
 
 
 def state(app: Flask, endpoint_id: UUID) -> service.State:

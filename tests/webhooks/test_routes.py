@@ -43,6 +43,13 @@ def add(client: FlaskClient, headers: dict[str, str], **facts: Any) -> Any:
     return answer.get_json()
 
 
+def narrow(client: FlaskClient, make: Factory) -> dict[str, str]:
+    """Make a key that may do all with webhooks and see no events but those of items."""
+    body = {"name": "narrow", "scopes": ["webhooks:read", "webhooks:write", "items:read"]}
+    key = client.post("/api/v1/api-keys", json=body, headers=make.headers(role="manager")).get_json()["key"]
+    return {"Authorization": f"Bearer {key}"}
+
+
 def test_an_endpoint_is_added_shown_changed_and_deleted(client: FlaskClient, headers: dict[str, str]) -> None:
     body = {"url": HERE, "types": ["order.*", "stock.low"], "headers": {"Authorization": "Bearer canary"}}
     made = client.post(URL, json=body, headers=headers)
@@ -90,6 +97,7 @@ def test_an_endpoint_is_added_shown_changed_and_deleted(client: FlaskClient, hea
         ({"types": ["session.opened"]}, "unknown_choice", "types"),
         ({"headers": {"Host": "internal"}}, "invalid_value", "headers"),
         ({"headers": {"X-A": "a\r\nB: c"}}, "invalid_character", "headers.X-A.value"),
+        ({"headers": {"X-Key": "1", "x-key": "2"}}, "invalid_value", "headers"),
         ({"headers": {f"X-{number}": "1" for number in range(21)}}, "wrong_length", "headers"),
         ({"max_in_flight": 0}, "out_of_range", "max_in_flight"),
         ({"max_in_flight": 21}, "out_of_range", "max_in_flight"),
@@ -239,9 +247,8 @@ def test_deliveries_are_listed_newest_first_also_those_that_were_put_on_their_wa
     for _ in range(5):
         make.item()
     session.commit()
-    service.put_on_its_way_again(
-        session, UUID(endpoint["id"]), since=datetime.now(UTC) - timedelta(hours=1), only_failed=False
-    )
+    since = datetime.now(UTC) - timedelta(hours=1)
+    list(service.put_on_its_way_again(session, UUID(endpoint["id"]), since=since, only_failed=False))
     session.execute(text("UPDATE webhook_deliveries SET created_at = created_at - interval '1 minute'"))
     session.commit()
     newest = client.post(f"{URL}/{endpoint['id']}/test", headers=headers).get_json()
@@ -277,6 +284,48 @@ def test_everything_since_a_moment_is_a_job(client: FlaskClient, headers: dict[s
 
     assert started.status_code == 202
     assert (followed["task"], followed["status"], followed["attempts"]) == ("redeliver_webhooks", "waiting", 0)
+
+
+def test_a_moment_that_lies_ahead_is_refused(client: FlaskClient, headers: dict[str, str]) -> None:
+    at = f"{URL}/{add(client, headers)['id']}/redeliver"
+    ahead = (datetime.now(UTC) + timedelta(minutes=1)).isoformat()
+
+    assert_problem(client.post(at, json={"since": ahead}, headers=headers), 422, "invalid_value", "since")
+
+
+def test_who_may_not_see_what_an_endpoint_gets_can_neither_redirect_nor_read_it(
+    client: FlaskClient, make: Factory, headers: dict[str, str]
+) -> None:
+    everything, items = add(client, headers), add(client, headers, types=["item.*"])
+    sent = client.post(f"{URL}/{everything['id']}/test", headers=headers).get_json()
+    key = narrow(client, make)
+    matching, at = key | {"If-Match": '"1"'}, f"{URL}/{everything['id']}"
+
+    refused = [
+        client.patch(at, json={"url": f"{HERE}/mine"}, headers=matching),
+        client.get(f"{at}/secret", headers=key),
+        client.post(f"{at}/rotate-secret", json={}, headers=key),
+        client.post(f"{at}/redeliver", json={"since": "2026-05-17T00:00:00Z"}, headers=key),
+        client.post(f"{at}/deliveries/{sent['id']}/redeliver", headers=key),
+    ]
+
+    for answer in refused:
+        assert_problem(answer, 403, "webhook_endpoint_out_of_reach", None)
+    within = client.patch(f"{URL}/{items['id']}", json={"url": f"{HERE}/ours"}, headers=matching)
+    assert within.get_json()["url"] == f"{HERE}/ours"
+
+
+def test_types_that_the_owner_could_not_see_are_not_added_by_others(
+    client: FlaskClient, make: Factory, headers: dict[str, str]
+) -> None:
+    key = narrow(client, make)
+    endpoint = add(client, key, types=["item.created"])
+    at, matching = f"{URL}/{endpoint['id']}", headers | {"If-Match": '"1"'}
+
+    refused = client.patch(at, json={"types": ["item.*", "order.placed"]}, headers=matching)
+
+    assert_problem(refused, 422, "event_type_not_for_owner", "types")
+    assert client.patch(at, json={"types": ["item.*"]}, headers=matching).get_json()["types"] == ["item.*"]
 
 
 def test_nothing_is_sent_to_what_is_switched_off(client: FlaskClient, make: Factory, headers: dict[str, str]) -> None:
