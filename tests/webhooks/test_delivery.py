@@ -514,7 +514,8 @@ def test_what_is_on_its_way_is_looked_at_again_before_it_is_sent(
 def test_a_result_is_written_down_once_even_if_the_turn_fails_afterwards(
     shop: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    claim, has_failed = service.claim, []
+    claim = service.claim
+    has_failed: list[bool] = []
 
     def fail_once(session: Session, **facts: Any) -> list[service.Message]:
         if target.requests and not has_failed:
