@@ -37,10 +37,10 @@ audit: ## Look for known weaknesses in what is installed (asks the Internet)
 	uvx pip-audit --requirement .audit.txt --no-deps --disable-pip
 
 browser: ## Run the tests that drive Chromium
-	uv run pytest -m browser
+	uv run pytest -m browser tests/e2e/test_browser.py
 
 provider: ## Run the tests that need Node: a real OpenID provider, a subscriber of webhooks
-	uv run pytest -m provider
+	uv run pytest -m provider tests/oidc/test_real_provider.py tests/webhooks/test_subscriber.py
 
 cov: ## Run the tests and demand 95 % branch coverage
 	uv run pytest --cov

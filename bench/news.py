@@ -246,7 +246,8 @@ def _subscriber(secret: str) -> Iterator[str]:
         message = "This needs Node and npm: apt-get install nodejs npm"
         raise click.ClickException(message)
     if not (SUBSCRIBER / "node_modules").is_dir():
-        subprocess.run([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=SUBSCRIBER, check=True)  # noqa: S603  # found above
+        install = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+        subprocess.run(install, cwd=SUBSCRIBER, check=True, stdout=sys.stderr)  # noqa: S603  # found above
     process = subprocess.Popen(  # noqa: S603  # found above
         [node, "subscriber.mjs"], cwd=SUBSCRIBER, env=os.environ | {"SECRET": secret}, stdout=subprocess.PIPE, text=True
     )

@@ -140,6 +140,13 @@ def app(postgres: Postgres, make_settings: Callable[..., Settings]) -> Iterator[
 @pytest.fixture
 def database_url(app: Flask, postgres: Postgres) -> Iterator[str]:
     """A database of this test's own, migrated and empty."""
+    with new_database(app, postgres) as url:
+        yield url
+
+
+@contextmanager
+def new_database(app: Flask, postgres: Postgres) -> Iterator[str]:
+    """Make a database, migrated and empty, for as long as it is needed."""
     with app.app_context():
         db.engine.dispose()  # a template that somebody is connected to cannot be copied
     name = f"stockroom_{next(_databases)}"
@@ -252,7 +259,12 @@ def _push_request_context() -> None:
 
 @pytest.fixture
 def server_environment(database_url: str, valkey: Valkey, keys_dir: Path) -> dict[str, str]:
-    """What a server process needs to know."""
+    """What a server process needs to know; not that coverage is counted, which would make it start half as fast."""
+    return environment_of(database_url, valkey, keys_dir)
+
+
+def environment_of(database_url: str, valkey: Valkey, keys_dir: Path) -> dict[str, str]:
+    """Say what a process needs to know that serves a database."""
     return {
         "PATH": os.environ["PATH"],
         "ENVIRONMENT": "test",
@@ -263,15 +275,21 @@ def server_environment(database_url: str, valkey: Valkey, keys_dir: Path) -> dic
         "ALLOW_UNSAFE_DURABILITY": "true",
         "LOGIN_LIMIT": "10000 per minute",
         "LOG_LEVEL": "warning",
-        **{name: value for name, value in os.environ.items() if name.startswith("COV")},
     }
 
 
 @pytest.fixture
 def server(server_environment: dict[str, str]) -> Iterator[httpx.URL]:
     """Two gunicorn workers on a database of this test's own; tells where they listen."""
-    with gunicorn(server_environment) as (process, url):
-        wait_until(lambda: answers(url.join("/ready"), process), seconds=60)
+    with serving(server_environment) as url:
+        yield url
+
+
+@contextmanager
+def serving(environment: dict[str, str], *, path: str = "/ready") -> Iterator[httpx.URL]:
+    """Start gunicorn and wait until a path of it answers; tells where it listens."""
+    with gunicorn(environment) as (process, url):
+        wait_until(lambda: answers(url.join(path), process), seconds=60)
         yield url
 
 

@@ -8,15 +8,21 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
+from api import create_app
 from api.extensions import db
+from tests.conftest import disposing, environment_of, new_database, serving
 from tests.factories import PASSWORD, Factory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     import httpx
     from flask import Flask
-    from playwright.sync_api import Locator, Page
+    from playwright.sync_api import Browser, Locator, Page
+
+    from api.config import Settings
+    from api.embedded import Postgres, Valkey
 
 pytestmark = pytest.mark.browser
 
@@ -35,23 +41,51 @@ def visited() -> set[str]:
     return set()
 
 
-@pytest.fixture
-def page(complaints: list[str], visited: set[str]) -> Iterator[Page]:
-    """A page of a headless Chromium."""
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=QUIET)
-        page = browser.new_page(viewport={"width": 1300, "height": 1400})
-        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda request: visited.add(request.url.split("/")[2]))
-        yield page
+        yield browser
         browser.close()
 
 
 @pytest.fixture
-def username(live_app: Flask) -> str:
+def page(browser: Browser, complaints: list[str], visited: set[str]) -> Iterator[Page]:
+    """A page that remembers nothing of those before."""
+    page = browser.new_page(viewport={"width": 1300, "height": 1400})
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda request: visited.add(request.url.split("/")[2]))
+    yield page
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def url(app: Flask, postgres: Postgres) -> Iterator[str]:
+    """A database for all tests here."""
+    with new_database(app, postgres) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def shop(url: str, make_settings: Callable[..., Settings]) -> Iterator[Flask]:
+    """An application on it."""
+    with disposing(create_app(make_settings(url))) as shop:
+        yield shop
+
+
+@pytest.fixture(scope="module")
+def server(url: str, valkey: Valkey, keys_dir: Path) -> Iterator[httpx.URL]:
+    """A server on it."""
+    with serving(environment_of(url, valkey, keys_dir)) as address:
+        yield address
+
+
+@pytest.fixture
+def username(shop: Flask) -> str:
     """An administrator of the installation the server works on."""
-    with live_app.app_context():
+    with shop.app_context():
         email = str(Factory(db.session()).user(role="admin").email)
         db.session.commit()
     return email
@@ -93,10 +127,10 @@ def test_a_list_works_as_the_page_fills_it_in(
 
 
 def test_a_packing_slip_shows_what_was_written_and_runs_nothing(
-    page: Page, server: httpx.URL, live_app: Flask, complaints: list[str], visited: set[str]
+    page: Page, server: httpx.URL, shop: Flask, complaints: list[str], visited: set[str]
 ) -> None:
     hostile = "<script>document.title = 'mine'</script>"
-    with live_app.app_context():
+    with shop.app_context():
         make = Factory(db.session())
         order = make.order((make.item(stock=1, name=hostile), 1), shipping_address={"name": hostile, "country": "GB"})
         shipment, headers = make.shipment(order), make.headers(role="clerk")

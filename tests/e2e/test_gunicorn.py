@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from tests.conftest import answers, gunicorn
+from tests.conftest import answers, environment_of, gunicorn, serving
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
     from typing import Any
+
+    from api.embedded import Postgres, Valkey
 
 
 def test_a_database_that_could_lose_orders_with_the_power_is_refused(server_environment: dict[str, str]) -> None:
@@ -36,6 +40,13 @@ def test_without_a_database_the_process_is_alive_and_not_ready(server_environmen
     assert token.status_code == 503
     assert token.json()["error"]["code"] == "database_unavailable"
     assert int(token.headers["Retry-After"]) > 0
+
+
+@pytest.fixture(scope="module")
+def server(postgres: Postgres, valkey: Valkey, keys_dir: Path) -> Iterator[httpx.URL]:
+    """A server for all tests here: none of them comes as far as a table."""
+    with serving(environment_of(postgres.url("postgres"), valkey, keys_dir), path="/health") as url:
+        yield url
 
 
 def test_broken_requests_are_answered_400_and_the_server_goes_on(server: httpx.URL) -> None:

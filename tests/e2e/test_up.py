@@ -129,15 +129,14 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Terminal]]:
 
 
 @pytest.fixture(scope="module")
-def used_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Data that an earlier `flask up` has left."""
-    data_dir = tmp_path_factory.mktemp("used") / "data"
-    terminal = Terminal(data_dir)
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
+    """A `flask up` that goes on through everything that is done to its children."""
+    terminal = Terminal(tmp_path_factory.mktemp("running") / "data")
     try:
-        terminal.wait_ready()
+        yield terminal.wait_ready()
     finally:
-        terminal.end()
-    return data_dir
+        code = terminal.end()
+    assert code == 0
 
 
 @pytest.fixture
@@ -205,8 +204,8 @@ class TestAnOrdinaryDay:
         assert "a long enough pass phrase" not in terminal.text
         assert login(terminal.url, "a long enough pass phrase") == 200
 
-    def test_a_ctrl_c_before_it_is_ready_ends_it_cleanly(self, start: Callable[..., Terminal], used_data: Path) -> None:
-        terminal = start(data_dir=used_data)
+    def test_a_ctrl_c_before_it_is_ready_ends_it_cleanly(self, start: Callable[..., Terminal]) -> None:
+        terminal = start()
         eventually(lambda: any("postgres" in p.name() for p in terminal.processes()), "the database starting")
         assert terminal.end() == 0, terminal.text
         assert "Traceback" not in terminal.text
@@ -224,25 +223,21 @@ class TestWhatDies:
             ("valkey-server", "Valkey"),
         ],
     )
-    def test_a_killed_child_is_started_again(
-        self, start: Callable[..., Terminal], used_data: Path, word: str, name: str
-    ) -> None:
-        terminal = start(data_dir=used_data).wait_ready()
-        victim = terminal.child(word)
+    def test_a_killed_child_is_started_again(self, running: Terminal, word: str, name: str) -> None:
+        victim = running.child(word)
         victim.kill()
-        eventually(lambda: f"{name} was ended by SIGKILL; it starts again" in terminal.text, "noticing")
-        eventually(lambda: any(word in command_line(p) for p in terminal.processes()), "starting again")
-        eventually(terminal.is_ready, "being ready again")
-        assert terminal.end() == 0
+        eventually(lambda: f"{name} was ended by SIGKILL; it starts again" in running.text, "noticing")
+        eventually(lambda: any(word in command_line(p) for p in running.processes()), "starting again")
+        eventually(running.is_ready, "being ready again")
 
     def test_a_killed_flask_up_takes_its_children_along_and_starts_again_on_the_same_port(
-        self, start: Callable[..., Terminal], used_data: Path
+        self, start: Callable[..., Terminal]
     ) -> None:
-        terminal = start(data_dir=used_data).wait_ready()
+        terminal = start().wait_ready()
         children = terminal.processes()
         port = terminal.url.rpartition(":")[2]
         terminal.end(signal.SIGKILL)
-        again = start("--port", port, data_dir=used_data).wait_ready()
+        again = start("--port", port).wait_ready()
         assert again.is_ready()
         _, left = psutil.wait_procs(children, timeout=PATIENCE)
         assert not left
@@ -263,10 +258,10 @@ class TestRefusals:
         assert_refused(start("--data-dir", str(tmp_path / "file" / "data")), "cannot be used")
 
     def test_a_second_flask_up_on_the_same_data_is_refused(
-        self, start: Callable[..., Terminal], used_data: Path
+        self, start: Callable[..., Terminal], running: Terminal
     ) -> None:
-        start(data_dir=used_data).wait_ready()
-        assert_refused(start(data_dir=used_data), "already runs on")
+        assert_refused(start(data_dir=running.data_dir), "already runs on")
+        assert running.is_ready()
 
     def test_a_database_that_is_away_is_refused(self, start: Callable[..., Terminal]) -> None:
         terminal = start(DATABASE_URL="postgresql://somebody:hidden@127.0.0.1:1/nowhere")
