@@ -52,8 +52,8 @@ def mailed(app: Flask) -> list[tuple[str, str]]:
         return sent(db.session())
 
 
-class BreakdownError(Exception):
-    """Stands for whatever ends a worker."""
+class BreakdownError(BaseException):
+    """Stands for whatever ends a worker; what is wrong with one event only does not."""
 
 
 @pytest.mark.parametrize("moment", ["after-the-rows", "after-the-mails", "before-the-commit"])
