@@ -24,8 +24,8 @@ migrate: ## Bring the database to the newest revision
 spec: ## Write docs/openapi.json from the code
 	uv run flask spec
 
-bench: ## Run the load programs
-	uv run --group bench python -m bench
+bench: ## Measure Stockroom beside FastAPI, PostgreSQL alone and the floor
+	uv run --group bench python -m bench compare
 
 check: lint types ## Run every check that is not a test, as CI does
 	uv run bandit --quiet --configfile pyproject.toml --recursive api

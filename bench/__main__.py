@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
+from bench.compare import compare
 from bench.contention import contention
 from bench.hot import hot
 from bench.news import news
 from bench.scale import scale
 
 
-@click.group(commands=[contention, hot, news, scale])
+@click.group(commands=[compare, contention, hot, news, scale])
 def bench() -> None:
     """Put load on a running Stockroom and check what it promises."""
 

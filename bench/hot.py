@@ -12,12 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import secrets
 import socket
 import statistics
-import subprocess
-import sys
 import time
 from collections import Counter
 from contextlib import ExitStack, contextmanager
@@ -28,31 +25,21 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self
 
 import click
-import flask_migrate
 import httpx
 from rich.console import Console
 from rich.table import Table
 
-from api import create_app
-from api.auth import keys
-from api.config import Settings
-from api.core.caller import Caller
 from api.embedded import Postgres
-from api.extensions import db
-from api.users import service as users
+from bench import servers
 from bench.contention import is_loopback
+from bench.servers import EMAIL, PASSWORD, PATIENCE_SECONDS, log_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-PROJECT = Path(__file__).resolve().parent.parent
-EMAIL, PASSWORD = "bench@example.com", "correct horse battery staple"  # opens nothing but this program's server
-SECRET = "a secret of the load programs, forty-odd characters"  # noqa: S105  # the same
 HOT, DISTINCT = "one hot item", "distinct items"
 AMPLE = 1_000_000
 """Units of each item: nobody is refused."""
-
-PATIENCE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +168,7 @@ def _counted_only(run: Run) -> Run:
 
 async def _crowd(target: Target, wanted: str, buyers: int, seconds: float) -> Run:
     url = httpx.URL(target.url)
-    token = await asyncio.to_thread(_token, target)
+    token = await asyncio.to_thread(log_in, target.url, target.email, target.password)
     items = [target.items[0] if wanted == HOT else target.items[1 + number] for number in range(buyers)]
     crowd = [await Buyer.connect(url, token, item) for item in items]
     answers: Counter[int] = Counter()
@@ -194,20 +181,10 @@ async def _crowd(target: Target, wanted: str, buyers: int, seconds: float) -> Ru
     return Run(wanted, buyers, answers, took, milliseconds)
 
 
-def _token(target: Target) -> str:
-    with httpx.Client(base_url=f"{target.url}/api/v1/", timeout=PATIENCE_SECONDS, trust_env=False) as client:
-        return _log_in(client, target.email, target.password)
-
-
-def _log_in(client: httpx.Client, email: str, password: str) -> str:
-    answer = client.post("auth/token", json={"username": email, "password": password}).raise_for_status()
-    return str(answer.json()["access_token"])
-
-
 @contextmanager
 def _client(url: str, email: str, password: str) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=f"{url}/api/v1/", timeout=PATIENCE_SECONDS, trust_env=False) as client:
-        client.headers["Authorization"] = f"Bearer {_log_in(client, email, password)}"
+        client.headers["Authorization"] = f"Bearer {log_in(url, email, password)}"
         yield client
 
 
@@ -284,55 +261,12 @@ def _served(workers: int, threads: int) -> Iterator[str]:
         postgres = Postgres.start(Path(directory), options={"max_connections": str(max(100, 2 * workers * threads))})
         try:
             postgres.create_database("hot")
-            environment = _environment(postgres.url("hot"), Path(directory), threads)
-            _prepare(environment)
-            with socket.create_server(("127.0.0.1", 0)) as probe:
-                address = f"127.0.0.1:{probe.getsockname()[1]}"
-            command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "-b", address]
-            command += ["-w", str(workers), "--threads", str(threads), "wsgi:app"]
-            process = subprocess.Popen(command, cwd=PROJECT, env=environment)  # noqa: S603  # this project's own server
-            try:
-                _await_answer(f"http://{address}")
-                yield f"http://{address}"
-            finally:
-                process.terminate()
-                process.wait(timeout=30)
+            environment = servers.environment(
+                postgres.url("hot"), Path(directory), DATABASE_POOL_SIZE=str(threads), **servers.AMPLE_LIMITS
+            )
+            servers.migrate(servers.application(environment))
+            command = servers.gunicorn("wsgi:app", workers=workers, threads=threads)
+            with servers.serving(command, environment) as server:
+                yield server.url
         finally:
             postgres.stop()
-
-
-def _environment(database_url: str, directory: Path, threads: int) -> dict[str, str]:
-    keys_dir = directory / "keys"
-    keys.create(keys_dir)
-    limits = ("LOGIN_LIMIT", "LOGIN_GLOBAL_LIMIT", "NETWORK_LIMIT", "ACCOUNT_LIMIT")
-    return dict.fromkeys(limits, "1000000 per minute") | {
-        "PATH": os.environ["PATH"],
-        "ENVIRONMENT": "test",
-        "DATABASE_URL": database_url,
-        "DATABASE_POOL_SIZE": str(threads),
-        "SECRET_KEY": SECRET,
-        "JWT_KEYS_DIR": str(keys_dir),
-        "LOG_LEVEL": "warning",
-    }
-
-
-def _prepare(environment: dict[str, str]) -> None:
-    app = create_app(Settings(**{name.lower(): value for name, value in environment.items() if name != "PATH"}))  # type: ignore[arg-type]  # pydantic validates by name
-    with app.app_context():
-        flask_migrate.upgrade()
-        users.create(db.session(), email=EMAIL, name="Bench", password=PASSWORD, role="admin", by=Caller.system())
-        db.session.commit()
-        db.engine.dispose()
-
-
-def _await_answer(url: str) -> None:
-    until = time.monotonic() + 30
-    while time.monotonic() < until:
-        try:
-            if httpx.get(f"{url}/health", trust_env=False).is_success:
-                return
-        except httpx.TransportError:
-            pass
-        time.sleep(0.1)
-    message = "the server does not answer"
-    raise click.ClickException(message)

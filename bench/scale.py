@@ -2,54 +2,46 @@
 
 uv run --group bench python -m bench scale --items 1000000 --movements 10000000
 
-It starts PostgreSQL and gunicorn of its own, makes a warehouse up (see `bench.warehouse`), asks over HTTP and prints
-medians beside those of the same questions to a small one. With --keep the data are used again next time.
+It starts PostgreSQL and gunicorn of its own, makes a warehouse up (see `bench.warehouse`) and a small one, and asks
+both the same over HTTP, in turn. It prints medians. With --keep the data are used again next time.
 """
 
 from __future__ import annotations
 
 import json
-import os
+import random
+import secrets
 import statistics
-import subprocess
-import sys
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
-from socket import create_server
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import click
-import flask_migrate
 import httpx
 import psycopg
 from rich.console import Console
 from rich.table import Table
 from sqlalchemy import text
 
-from api import create_app
-from api.auth import keys
-from api.config import Settings
-from api.core.caller import Caller
 from api.embedded import Postgres
 from api.extensions import db
 from api.stock import service as stock
-from api.users import service as users
+from bench import servers
+from bench.servers import EMAIL, PASSWORD
 from bench.warehouse import ITEM, PLACE, fill
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from bench.warehouse import Warehouse
 
-PROJECT = Path(__file__).resolve().parent.parent
-EMAIL, PASSWORD = "bench@example.com", "correct horse battery staple"  # opens nothing but this program's server
-SECRET = "a secret of the load programs, forty-odd characters"  # noqa: S105  # the same
 PAST = "2026-01-01T00:00:00Z"
-PAGES_DEEP = 100
+PAGES_DEEP, WARM_UP = 100, 10
 """A deep page is asked for after so many pages of 200 rows."""
 
 
@@ -61,6 +53,22 @@ class Question:
     path: str
     query: dict[str, str]
     is_deep: bool = False
+    lines: int = 0
+    """Of an order to place, of items drawn at random."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two installations: its questions, by name, and where its deep pages begin."""
+
+    client: httpx.Client
+    warehouse: Warehouse
+    questions: dict[str, tuple[Question, dict[str, str]]]
+    chance: random.Random
+
+
+MOST_GROWTH = 1.2
+"""An answer of the large one takes at most so many times as long."""
 
 
 def questions(warehouse: Warehouse) -> list[Question]:
@@ -99,6 +107,7 @@ def questions(warehouse: Warehouse) -> list[Question]:
         Question("valuation", "/stock/valuation", {}),
         Question("valuation in the past", "/stock/valuation", {"as_of": PAST}),
         Question("verify an item", "/stock/verify", {"item_id": item}),
+        Question("place an order of 3 lines", "/orders", {}, lines=3),
     ]
 
 
@@ -111,26 +120,16 @@ def questions(warehouse: Warehouse) -> list[Question]:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def scale(items: int, movements: int, beside: int, count: int, keep: Path | None, *, as_json: bool) -> None:
     """Ask a large installation and a small one the same questions, and compare."""
-    with TemporaryDirectory(prefix="stockroom-bench-", ignore_cleanup_errors=True) as directory:
-        postgres = Postgres.start(
-            keep or Path(directory), options={"shared_buffers": "2GB", "max_wal_size": "8GB", "fsync": "off"}
+    sizes = {"large": (items, movements), "small": (beside, max(movements * beside // items, beside * 2))}
+    with ExitStack() as running:
+        directory = Path(
+            running.enter_context(TemporaryDirectory(prefix="stockroom-bench-", ignore_cleanup_errors=True))
         )
-        try:
-            sizes = {"large": (items, movements), "small": (beside, max(movements * beside // items, beside * 2))}
-            answers = {
-                name: _measure(postgres, name, *size, Path(directory), count=count) for name, size in sizes.items()
-            }
-        finally:
-            postgres.stop()
-    rows = [
-        {
-            "question": name,
-            "large_ms": round(large, 2),
-            "small_ms": round(answers["small"][name], 2),
-            "ratio": round(large / answers["small"][name], 2),
-        }
-        for name, large in answers["large"].items()
-    ]
+        options = {"shared_buffers": "2GB", "max_wal_size": "8GB", "fsync": "off"}
+        postgres = Postgres.start(keep or directory, options=options)
+        running.callback(postgres.stop)
+        sides = [running.enter_context(_side(postgres, name, *size, directory)) for name, size in sizes.items()]
+        rows = [_row(name, *_medians(name, sides, count)) for name in sides[0].questions]
     if as_json:
         click.echo(json.dumps({"items": items, "movements": movements, "rows": rows}, indent=2))
         return
@@ -139,45 +138,37 @@ def scale(items: int, movements: int, beside: int, count: int, keep: Path | None
         table.add_column(title, justify="left" if title == "question" else "right")
     for row in rows:
         table.add_row(*(str(value) for value in row.values()))
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    grown = [row["question"] for row in rows if row["ratio"] > MOST_GROWTH]
+    console.print(
+        f"{len(rows) - len(grown)} of {len(rows)} within {MOST_GROWTH} times; not: {', '.join(grown) or 'none'}."
+    )
 
 
-def _measure(
-    postgres: Postgres, name: str, items: int, movements: int, directory: Path, *, count: int
-) -> dict[str, float]:
+def _row(question: str, large: float, small: float) -> dict[str, Any]:
+    ratio = round(large / small, 2)
+    return {"question": question, "large_ms": round(large, 2), "small_ms": round(small, 2), "ratio": ratio}
+
+
+@contextmanager
+def _side(postgres: Postgres, name: str, items: int, movements: int, directory: Path) -> Iterator[Side]:
     database = f"bench_{name}_{items}_{movements}"
-    environment = _environment(postgres.url(database), directory)
+    environment = servers.environment(
+        postgres.url(database), directory, ALLOW_UNSAFE_DURABILITY="true", **servers.AMPLE_LIMITS
+    )
     warehouse = _prepare(postgres, database, environment, items=items, movements=movements)
     with _served(environment) as client:
-        asked = [(question, _cursor(client, question)) for question in questions(warehouse)]
-        return {question.name: _median(client, question, query, count) for question, query in asked}
-
-
-def _environment(database_url: str, directory: Path) -> dict[str, str]:
-    keys_dir = directory / "keys"
-    if not keys_dir.exists():
-        keys.create(keys_dir)
-    return {
-        "PATH": os.environ["PATH"],
-        "ENVIRONMENT": "test",
-        "DATABASE_URL": database_url,
-        "SECRET_KEY": SECRET,
-        "JWT_KEYS_DIR": str(keys_dir),
-        "ALLOW_UNSAFE_DURABILITY": "true",
-        "LOG_LEVEL": "warning",
-    }
+        asked = {question.name: (question, _cursor(client, question)) for question in questions(warehouse)}
+        yield Side(client, warehouse, asked, random.Random(7))
 
 
 def _prepare(
     postgres: Postgres, database: str, environment: dict[str, str], *, items: int, movements: int
 ) -> Warehouse:
     postgres.create_database(database)
-    app = create_app(Settings(**{name.lower(): value for name, value in environment.items() if name != "PATH"}))  # type: ignore[arg-type]  # pydantic validates by name
-    with app.app_context():
-        flask_migrate.upgrade()
-        if users.find(db.session(), EMAIL) is None:
-            users.create(db.session(), email=EMAIL, name="Bench", password=PASSWORD, role="admin", by=Caller.system())
-            db.session.commit()
+    app = servers.application(environment)
+    servers.migrate(app)
     with psycopg.connect(postgres.url(database)) as connection:
         warehouse = fill(connection, items=items, movements=movements)
     with app.app_context():
@@ -190,33 +181,10 @@ def _prepare(
 
 @contextmanager
 def _served(environment: dict[str, str]) -> Iterator[httpx.Client]:
-    with create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "gunicorn", "-c", "gunicorn.conf.py", "-w", "1", "-b", f"127.0.0.1:{port}"]
-    process = subprocess.Popen([*command, "wsgi:app"], cwd=PROJECT, env=environment)  # noqa: S603  # this project's own server
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}/api/v1", timeout=60) as client:
-            _log_in(client)
+    with servers.serving(servers.gunicorn("wsgi:app", workers=1), environment) as server:
+        headers = {"Authorization": f"Bearer {servers.log_in(server.url, EMAIL, PASSWORD)}"}
+        with httpx.Client(base_url=f"{server.url}/api/v1", timeout=60, trust_env=False, headers=headers) as client:
             yield client
-    finally:
-        process.terminate()
-        process.wait(timeout=30)
-
-
-def _log_in(client: httpx.Client) -> None:
-    credentials = {"username": EMAIL, "password": PASSWORD}
-    until = time.monotonic() + 30
-    while not _answers(client) and time.monotonic() < until:
-        time.sleep(0.1)
-    answer = client.post("/auth/token", json=credentials)
-    client.headers["Authorization"] = f"Bearer {answer.raise_for_status().json()['access_token']}"
-
-
-def _answers(client: httpx.Client) -> bool:
-    try:
-        return client.get(client.base_url.join("/ready")).is_success
-    except httpx.TransportError:
-        return False
 
 
 def _cursor(client: httpx.Client, question: Question) -> dict[str, str]:
@@ -232,16 +200,30 @@ def _cursor(client: httpx.Client, question: Question) -> dict[str, str]:
     return query
 
 
-def _median(client: httpx.Client, question: Question, query: dict[str, str], count: int) -> float:
-    """Ask so often, after a few times that do not count; milliseconds."""
-    for _ in range(10):
-        _ask(client, question.path, query)
-    times = []
-    for _ in range(count):
-        started = time.perf_counter()
-        _ask(client, question.path, query)
-        times.append((time.perf_counter() - started) * 1000)
-    return statistics.median(times)
+def _medians(name: str, sides: Sequence[Side], count: int) -> Iterator[float]:
+    """Ask both so often, in turn, after a few times that do not count; milliseconds."""
+    times: list[list[float]] = [[] for _ in sides]
+    for number in range(WARM_UP + count):
+        for side, taken in zip(sides, times, strict=True):
+            question, query = side.questions[name]
+            send = (
+                partial(_place, side, question) if question.lines else partial(_ask, side.client, question.path, query)
+            )
+            started = time.perf_counter()
+            send()
+            if number >= WARM_UP:
+                taken.append((time.perf_counter() - started) * 1000)
+    return map(statistics.median, times)
+
+
+def _place(side: Side, question: Question) -> None:
+    numbers = side.chance.sample(range(side.warehouse.items), question.lines)
+    order = {"lines": [{"item_id": f"{ITEM}-{number:012x}", "quantity": 1} for number in numbers]}
+    key = {"Idempotency-Key": secrets.token_hex(12)}
+    response = side.client.post(question.path, json=order, headers=key)
+    if response.status_code != HTTPStatus.CREATED:
+        message = f"{question.path}: {response.status_code} {response.text[:300]}"
+        raise click.ClickException(message)
 
 
 def _ask(client: httpx.Client, path: str, query: dict[str, str]) -> dict[str, Any]:

@@ -43,8 +43,11 @@ class Warehouse:
     """The words that names are made of, the most frequent first."""
 
 
-def fill(connection: Connection, *, items: int, movements: int, seed: int = 7) -> Warehouse:
-    """Fill an empty database in one transaction; tells what was made, or what had been made there before."""
+def fill(connection: Connection, *, items: int, movements: int, received: int = RECEIVED, seed: int = 7) -> Warehouse:
+    """Fill an empty database in one transaction; tells what was made, or what had been made there before.
+
+    `received` is how many units each receipt brings.
+    """
     chance = random.Random(seed)
     words = _vocabulary(chance)
     if connection.execute("SELECT EXISTS (SELECT FROM items)").fetchone() == (True,):
@@ -61,7 +64,7 @@ def fill(connection: Connection, *, items: int, movements: int, seed: int = 7) -
         connection.execute(
             "INSERT INTO item_words SELECT DISTINCT word FROM items CROSS JOIN unnest(words) AS said (word)"
         )
-        _move(connection, items=items, movements=movements, chance=chance)
+        _move(connection, items=items, movements=movements, received=received, chance=chance)
         for definition in indexes:
             connection.execute(definition)
         connection.execute("ALTER INDEX ix_items_words ALTER COLUMN 1 SET STATISTICS 300")  # as it was
@@ -116,7 +119,7 @@ _WRITE_LEDGER = f"""
 """In the order of time, as a year would leave it."""
 
 
-def _move(connection: Connection, *, items: int, movements: int, chance: random.Random) -> None:
+def _move(connection: Connection, *, items: int, movements: int, received: int, chance: random.Random) -> None:
     connection.execute(_CREATE_DRAFT)
     columns = "item_id, location_id, on_hand, reserved, value, version, moved_at, reorder_point, is_low"
     keys = [
@@ -132,14 +135,16 @@ def _move(connection: Connection, *, items: int, movements: int, chance: random.
             last = position == len(keys) - 1
             count = left if last else each + (int(movements * HOT_SHARE) // hot if number < hot and place == 0 else 0)
             left -= count
-            yield from _level(number, place, count, chance, levels)
+            yield from _level(number, place, count, received, chance, levels)
 
     _copy(connection, f"draft ({_DRAFT})", lines())
     connection.execute(_WRITE_LEDGER)
     _copy(connection, f"stock_levels ({columns})", levels)
 
 
-def _level(number: int, place: int, count: int, chance: random.Random, levels: list[str]) -> Iterator[str]:
+def _level(
+    number: int, place: int, count: int, received: int, chance: random.Random, levels: list[str]
+) -> Iterator[str]:
     """Make up the ledger of one level: receipts, losses, and promises that are given back."""
     key = f"{ITEM}-{number:012x}\t{PLACE}-{place:012x}"
     cost = 1 + number % 7
@@ -152,7 +157,7 @@ def _level(number: int, place: int, count: int, chance: random.Random, levels: l
         if reserved:
             kind, promise = "release", -reserved
         elif on_hand < RECEIVED_BELOW or sequence == count:  # a level is left with no promise that nobody made
-            kind, change = "receipt", RECEIVED
+            kind, change = "receipt", received
         elif chance.random() < LOST_SHARE:
             kind, change = "adjustment", -chance.randint(1, 5)
         else:
