@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any
 
+import orjson
 from flask import Flask
 
 import api as api_package
@@ -23,6 +24,7 @@ from api.auth.routes import blp as auth
 from api.auth.routes import well_known
 from api.config import Settings
 from api.core import gate
+from api.core.connections import LeanCursor, WatchedPool
 from api.core.vault import Vault
 from api.core.waiting import WaitingRoom
 from api.counts.cli import count
@@ -75,6 +77,8 @@ from api.webhooks import tasks as webhook_tasks
 from api.webhooks.routes import blp as webhooks
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from api.rest.smorest import Blueprint
 
 RESOURCES: tuple[Blueprint, ...] = (
@@ -143,11 +147,19 @@ COMMANDS = (
 )
 
 
+class Application(Flask):
+    """A Flask without coroutines, which need not be looked for in front of every function it calls."""
+
+    def ensure_sync[**P, Result](self, func: Callable[P, Result]) -> Callable[P, Result]:
+        """Call it as it is."""
+        return func
+
+
 def create_app(settings: Settings | None = None) -> Flask:
     """Build the application from its settings, or from the environment."""
     settings = settings or Settings.load()
     logs.configure(settings)
-    app = Flask(__name__)
+    app = Application(__name__)
     configure(app, settings)
     bind_extensions(app, settings)
     register_hooks(app)
@@ -176,7 +188,8 @@ def bind_extensions(app: Flask, settings: Settings) -> None:
     provider_tokens.init_app(app, settings)
     tokens.init_app(app, settings)
     limiter.init_app(app)
-    cors.init_app(app, origins=list(settings.cors_origins), expose_headers=EXPOSED_HEADERS, max_age=600)
+    if settings.cors_origins:
+        cors.init_app(app, origins=list(settings.cors_origins), expose_headers=EXPOSED_HEADERS, max_age=600)
 
 
 def register_hooks(app: Flask) -> None:
@@ -232,7 +245,8 @@ def flask_config(settings: Settings) -> dict[str, Any]:
             "pool_size": settings.database_pool_size,
             "max_overflow": 0,
             "pool_timeout": settings.database_pool_timeout_seconds,
-            "pool_pre_ping": True,
+            "poolclass": WatchedPool,
+            "json_deserializer": orjson.loads,
             "hide_parameters": True,
             "execution_options": {gate.PATIENCE: settings.database_pool_timeout_seconds},
             "connect_args": {
@@ -241,6 +255,7 @@ def flask_config(settings: Settings) -> dict[str, Any]:
                 "keepalives_interval": 10,
                 "keepalives_count": 3,
                 "application_name": "stockroom",
+                "cursor_factory": LeanCursor,
                 "options": " ".join(f"-c {name}={value}" for name, value in timeouts.items()) + " -c timezone=UTC",
             },
         },

@@ -106,11 +106,29 @@ def test_a_secret_in_the_words_of_a_crash_is_not_written(write: Callable[..., st
     assert "canary" not in written
 
 
-@pytest.mark.parametrize("text", ["a\nb", "a\tb", 'a"b', "\N{LINE SEPARATOR}", "\ud800", "{}", "%s"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a\nb",
+        "a\tb",
+        'a"b',
+        "\N{LINE SEPARATOR}",
+        "\u2029",
+        "\x85",
+        "\x9b",
+        "\x7f",
+        "\u202e",
+        "\ud800",
+        "é",
+        "{}",
+        "%s",
+    ],
+)
 def test_json_is_one_line_per_event_whatever_is_in_it(write: Callable[..., str], text: str) -> None:
     written = write("json", lambda: structlog.get_logger("x").warning("event", text=text))
 
-    assert written.count("\n") == 1
+    assert written.splitlines() == [written.rstrip("\n")]
+    assert not any(character in written for character in "\x7f\x85\x9b\u2028\u2029\u202e")
     assert json.loads(written)["text"] == text
 
 

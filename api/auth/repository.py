@@ -127,15 +127,16 @@ def _ago(seconds: int | ColumnElement[int]) -> ColumnElement[datetime]:
     return func.now() - _interval(seconds)
 
 
+_logins = AuthSession.__table__
 _LIVE_CALLER = (
     select(
         users.c.id,
         users.c.role,
-        (AuthSession.authenticated_at > _ago(bindparam("fresh_seconds", type_=Integer))).label("is_fresh"),
+        (_logins.c.authenticated_at > _ago(bindparam("fresh_seconds", type_=Integer))).label("is_fresh"),
     )
-    .join_from(users, AuthSession.__table__, AuthSession.user_id == users.c.id)
-    .where(users.c.is_active, *IS_LIVE)
-    .where(or_(users.c.logins_since.is_(None), AuthSession.created_at > users.c.logins_since))
-    .where(AuthSession.id == bindparam("session_id", type_=Uuid), users.c.id == bindparam("user_id", type_=Uuid))
+    .join_from(users, _logins, _logins.c.user_id == users.c.id)
+    .where(users.c.is_active, _logins.c.ended_at.is_(None), _logins.c.expires_at > func.now())
+    .where(or_(users.c.logins_since.is_(None), _logins.c.created_at > users.c.logins_since))
+    .where(_logins.c.id == bindparam("session_id", type_=Uuid), users.c.id == bindparam("user_id", type_=Uuid))
 )
-"""Built once: it is sent with every request of every caller."""
+"""Built once, and of tables, not of entities: it is sent with every request of every caller."""

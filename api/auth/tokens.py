@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID, uuid4
 
 import jwt as pyjwt
 import structlog
 from flask import current_app
-from flask_jwt_extended import get_current_user, verify_jwt_in_request
+from flask_jwt_extended import decode_token
 from flask_jwt_extended.exceptions import JWTExtendedException
 from jwt import ExpiredSignatureError, PyJWTError
 
@@ -35,6 +36,45 @@ ALGORITHMS = ["RS256", "EdDSA"]
 TOKEN_TYPE = "at+jwt"  # noqa: S105  # the media type of RFC 9068, not a password
 REQUIRED_CLAIMS = frozenset({"exp", "iat", "jti", "iss", "aud", "sub", "sid", "type"})
 LEEWAY_SECONDS = 30
+MOST_PROOFS = 4096
+"""Tokens a process remembers having verified, some 2 kB each."""
+
+
+class Proof(NamedTuple):
+    """What a token says whose signature and claims have been verified; whether it is still good is asked each time."""
+
+    user_id: UUID
+    session_id: UUID
+    kid: str
+    expires_at: int
+
+
+class Proofs:
+    """Tokens that have been verified already: a token comes with every request and stays the same for minutes."""
+
+    def __init__(self) -> None:
+        """Know none."""
+        self._known: OrderedDict[str, Proof] = OrderedDict()
+
+    def get(self, token: str) -> Proof | None:
+        """Find what is known of a token, unless its time is over or its key has been removed.
+
+        Raises:
+            ExpiredSignatureError, KeyError: those.
+
+        """
+        proof = self._known.get(token)
+        if proof is not None:
+            if proof.expires_at <= time.time() - LEEWAY_SECONDS:
+                raise ExpiredSignatureError
+            ring().verifying_key(proof.kid)
+        return proof
+
+    def keep(self, token: str, proof: Proof) -> None:
+        """Remember a token; the oldest goes when there are too many."""
+        self._known[token] = proof
+        while len(self._known) > MOST_PROOFS:
+            self._known.popitem(last=False)
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -52,6 +92,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.extensions["key_ring"] = KeyRing(
         settings.keys_dir, overlap_seconds=settings.access_token_seconds + LEEWAY_SECONDS
     )
+    app.extensions["token_proofs"] = Proofs()
     jwt.init_app(app)
     register(app, Authenticator(recognises=lambda _: True, read=read))
 
@@ -78,16 +119,20 @@ def issue(user_id: UUID, session_id: UUID) -> str:
     return pyjwt.encode(claims, key.private, key.algorithm, headers={"kid": key.kid, "typ": TOKEN_TYPE})
 
 
-def read(_: str) -> Caller:
-    """Tell who sent the access token of this request.
+def read(token: str) -> Caller:
+    """Tell who sent an access token.
 
     Raises:
         TokenExpired: its time is over.
         TokenInvalid: it is not a live access token of ours.
 
     """
+    proofs: Proofs = current_app.extensions["token_proofs"]
     try:
-        verify_jwt_in_request()
+        proof = proofs.get(token)
+        if proof is None:
+            proof = _verify(token)
+            proofs.keep(token, proof)
     except ExpiredSignatureError:
         raise TokenExpired from None
     except NoSigningKeyError:
@@ -95,7 +140,10 @@ def read(_: str) -> Caller:
         raise SigningKeyMissing from None
     except (PyJWTError, JWTExtendedException, ValueError, TypeError, KeyError, AttributeError):
         raise TokenInvalid from None
-    caller: Caller = get_current_user()
+    fresh = current_app.extensions["stockroom"].reauthentication_seconds
+    caller = service.caller_of(db.session(), user_id=proof.user_id, session_id=proof.session_id, fresh_seconds=fresh)
+    if caller is None:
+        raise TokenInvalid
     return caller
 
 
@@ -103,6 +151,14 @@ def ring() -> KeyRing:
     """Find the keys of this installation."""
     found: KeyRing = current_app.extensions["key_ring"]
     return found
+
+
+def _verify(token: str) -> Proof:
+    claims = decode_token(token)
+    if claims["exp"] - claims["iat"] > current_app.config["JWT_ACCESS_TOKEN_EXPIRES"].total_seconds():
+        raise KeyError("exp")
+    kid = pyjwt.get_unverified_header(token)["kid"]  # verified by now
+    return Proof(UUID(claims["sub"]), UUID(claims["sid"]), kid, int(claims["exp"]))
 
 
 @jwt.decode_key_loader
@@ -115,16 +171,3 @@ def _verifying_key(header: dict[str, Any], claims: dict[str, Any]) -> PublicKey:
     if header.get("alg") != key.algorithm:
         raise KeyError(header.get("alg"))
     return key.public
-
-
-@jwt.token_verification_loader
-def _claims_are_ours(_: dict[str, Any], claims: dict[str, Any]) -> bool:
-    longest = current_app.config["JWT_ACCESS_TOKEN_EXPIRES"].total_seconds()
-    return bool(claims["exp"] - claims["iat"] <= longest)
-
-
-@jwt.user_lookup_loader
-def _caller(_: dict[str, Any], claims: dict[str, Any]) -> Caller | None:
-    fresh = current_app.extensions["stockroom"].reauthentication_seconds
-    user_id, session_id = UUID(claims["sub"]), UUID(claims["sid"])
-    return service.caller_of(db.session(), user_id=user_id, session_id=session_id, fresh_seconds=fresh)

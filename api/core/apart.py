@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.orm import Session
 
+from api.core.orm import ONLY_READS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -19,6 +21,7 @@ def apart(session: Session) -> Iterator[Session]:
     and a thread that holds two connections can starve the pool.
     """
     session.rollback()
+    session.info.pop(ONLY_READS, None)
     with Session(session.get_bind()) as own:
         yield own
         own.commit()

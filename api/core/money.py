@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
 
 type Money = Decimal
 
+NOTHING = Decimal()
 UNIT_PRICE_PLACES = 4
 UNIT_PRICE_QUANTUM = Decimal(1).scaleb(-UNIT_PRICE_PLACES)
 UNIT_PRICE_LIMIT = Decimal(10_000_000_000)
@@ -34,6 +36,11 @@ def share(value: Money, part: int, whole: int) -> Money:
 
 def render(amount: Money, *, places: int) -> str:
     """Write an amount in plain digits with at least `places` decimal places and no needless zeros beyond them."""
+    return _render(amount, places) if amount else _render(NOTHING, places)  # there is a zero below zero, too
+
+
+@lru_cache(maxsize=16_384)
+def _render(amount: Money, places: int) -> str:
     exponent = amount.normalize().as_tuple().exponent
     shown = max(places, -exponent if isinstance(exponent, int) else 0)
     return f"{amount:.{shown}f}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ def resolve(peer: str, forwarded: Sequence[str], trusted: Sequence[Network]) -> 
     return str(address) if address else NOWHERE
 
 
+@lru_cache(maxsize=4096)
 def network_of(address: str) -> str:
     """Tell what is limited as one: an IPv4 address, or the /64 an IPv6 address lies in."""
     parsed = _read(address)
@@ -41,6 +43,7 @@ def network_of(address: str) -> str:
     return str(parsed or NOWHERE)
 
 
+@lru_cache(maxsize=4096)
 def _read(text: str) -> Address | None:
     """Read an address; one that IPv6 maps from IPv4 is the IPv4 address."""
     try:

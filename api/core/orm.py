@@ -29,6 +29,10 @@ NAMING_CONVENTION = {
 }
 
 
+ONLY_READS = "only_reads"
+"""The entry of a session's `info` that says: each statement may stand alone."""
+
+
 class Base(DeclarativeBase):
     """The base of every model; `extensions.db` shares its metadata."""
 

@@ -15,6 +15,7 @@ from itsdangerous import BadSignature, URLSafeSerializer
 from sqlalchemy import and_, func, literal_column, or_, select, tuple_
 
 from api.core.errors import Malformed
+from api.core.orm import Base
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -74,7 +75,9 @@ class Listing:
         keys = self._keys()
         query = self.query if after is None else self.query.where(_beyond(keys, after))
         result = session.execute(query.order_by(*(key.ordered() for key in keys)).limit(limit + 1))
-        rows: list[Any] = list(result.scalars() if self._is_of_entities() else result)
+        rows: list[Any] = list(result.all())
+        if rows and len(rows[0]) == 1 and isinstance(rows[0][0], Base):
+            rows = [entity for (entity,) in rows]
         if len(rows) <= limit:
             return rows, []
         rows.pop()
@@ -92,10 +95,6 @@ class Listing:
 
     def _keys(self) -> list[Key]:
         return [key if isinstance(key, Key) else Key(key, attrgetter(key.key), self.descending) for key in self.keys]
-
-    def _is_of_entities(self) -> bool:
-        columns = self.query.column_descriptions
-        return len(columns) == 1 and columns[0]["expr"] is columns[0]["entity"]
 
 
 def _beyond(keys: Sequence[Key], after: Sequence[object]) -> ColumnElement[bool]:

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import random
+import time
+from typing import TYPE_CHECKING
+
 from sqlalchemy.exc import DBAPIError
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FIRST_PAUSE_SECONDS = 0.02
 SERIALIZATION_FAILURE = "40001"
 DEADLOCK_DETECTED = "40P01"
 
@@ -18,10 +26,20 @@ def _asks_for_another_try(error: BaseException) -> bool:
     return isinstance(error, DBAPIError) and sqlstate(error) in {SERIALIZATION_FAILURE, DEADLOCK_DETECTED}
 
 
-transaction_retry = Retrying(
+_further_tries = Retrying(
     retry=retry_if_exception(_asks_for_another_try),
-    stop=stop_after_attempt(3),
-    wait=wait_random_exponential(multiplier=0.02, max=0.2),
+    stop=stop_after_attempt(2),
+    wait=wait_random_exponential(multiplier=0.04, max=0.2),
     reraise=True,
 )
-"""Runs a function at most three times, with jitter in between; every other error passes straight through."""
+
+
+def transaction_retry[**P, Result](work: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
+    """Run a function at most three times, with jitter in between; every other error passes straight through."""
+    try:
+        return work(*args, **kwargs)
+    except DBAPIError as error:
+        if not _asks_for_another_try(error):
+            raise
+    time.sleep(random.uniform(0, FIRST_PAUSE_SECONDS))  # noqa: S311  # no secret
+    return _further_tries(work, *args, **kwargs)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import click
-import orjson
 from flask.cli import AppGroup
 
 from api.core.caller import Caller
 from api.events import service
 from api.events.schemas import EventSchema
 from api.rest.console import transaction
+from api.rest.strict_json import dumps
 
 events = AppGroup("events", help="The feed of what happened.")
 
@@ -24,4 +24,4 @@ def list_events(*, limit: int, **wanted: object) -> None:
     with transaction() as session:
         found = service.read(session, by=Caller.system(), limit=limit, **wanted)  # type: ignore[arg-type]  # click has checked the types
         for event in EventSchema().dump(found.data, many=True):
-            click.echo(orjson.dumps(event))
+            click.echo(dumps(event))

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
-from sqlalchemy import exists, func, insert, select, text, update
+from sqlalchemy import exists, func, select, text, update
 
 from api.core import bulk, ids
 from api.core.paging import Listing
@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 AT_A_TIME = 1000
 """How many events one statement publishes."""
+
+_ADD = text("""
+    INSERT INTO events (id, type, subject_id, data, actor_id, request_id)
+    VALUES (:id, :type, :subject_id, CAST(:data AS jsonb), :actor_id, :request_id)
+""")
 
 TYPES = {"id": "uuid", "subject_id": "uuid", "data": "jsonb"}
 _ADD_ALL = text(f"""
@@ -74,8 +79,8 @@ class Ends(NamedTuple):
 
 def add(session: Session, type_: str, subject_id: UUID, data: dict[str, Any], *, by: Caller) -> None:
     """Write down one event."""
-    values = {"id": ids.new(), "type": type_, "subject_id": subject_id, "data": data}
-    session.execute(insert(Event), values | {"actor_id": by.user_id, "request_id": by.request_id})
+    values = {"id": ids.new(), "type": type_, "subject_id": subject_id, "data": orjson.dumps(data).decode()}
+    session.execute(_ADD, values | {"actor_id": by.user_id, "request_id": by.request_id})
 
 
 def add_all(session: Session, type_: str, news: Iterable[tuple[UUID, dict[str, Any]]], *, by: Caller) -> None:

@@ -69,7 +69,7 @@ def show_item(item: str, *, as_json: bool) -> None:
     with transaction() as session:
         (facts,) = _dumped([_find(session, item)])
     if as_json:
-        click.echo(orjson.dumps(facts, option=orjson.OPT_INDENT_2))
+        click.echo(orjson.dumps(facts, option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z))
     else:
         show([{"fact": name, "value": _cell(value)} for name, value in facts.items()], title=item, as_json=False)
 

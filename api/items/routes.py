@@ -26,6 +26,7 @@ from api.rest.smorest import Blueprint
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from api.core.orm import AnyRow
     from api.core.paging import Listing
     from api.items.models import Item
 
@@ -74,12 +75,12 @@ class ItemMember(MethodView):
     @blp.etag
     @blp.response(HTTPStatus.OK, ItemSchema)
     @blp.alt_response(HTTPStatus.NOT_FOUND, "NOT_FOUND")
-    def get(self, item_id: UUID) -> Item:
+    def get(self, item_id: UUID) -> AnyRow:
         """Show an item
 
         One that is archived, too. Comes with the ETag that a change of it asks for.
         """
-        item = service.get(db.session(), item_id)
+        item = service.show(db.session(), item_id)
         blp.set_etag(item.version)
         return item
 

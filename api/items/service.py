@@ -133,6 +133,19 @@ def get(session: Session, item_id: UUID) -> Item:
     return item
 
 
+def show(session: Session, item_id: UUID) -> AnyRow:
+    """Read what is shown of an item.
+
+    Raises:
+        ItemNotFound: none has this id.
+
+    """
+    row = ItemRepository(session).shown(item_id)
+    if row is None:
+        raise ItemNotFound
+    return row
+
+
 def by_sku(session: Session, sku: str) -> Item:
     """Find an item by its SKU, in any letter case.
 

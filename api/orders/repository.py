@@ -42,7 +42,7 @@ _ORDER_TYPES = {
     "discount_total": "numeric",
     "tax_total": "numeric",
     "total": "numeric",
-    "line_count": "smallint",
+    "line_count": "int2",
     "status": "text",
     "hold_reason": "text",
     "location_id": "uuid",

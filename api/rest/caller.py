@@ -97,9 +97,7 @@ def authenticate() -> Caller:
         scheme, _, token = header.partition(" ")
         if scheme.lower() != "bearer" or "," in token or len(token.split()) != 1:
             raise AuthorizationMalformed
-        token = token.strip()
-        request.environ["HTTP_AUTHORIZATION"] = f"Bearer {token}"  # the one spelling flask-jwt-extended knows
-        g.caller = _placed(_read(token))
+        g.caller = _placed(_read(token.strip()))
         limits.claim("account", current_app.extensions["stockroom"].account_limit, str(g.caller.user_id))
     return g.caller  # type: ignore[no-any-return]  # flask.g is untyped
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,6 +18,7 @@ from api.core.errors import DomainError
 from api.extensions import db
 from api.rest.parser import flatten
 from api.rest.problems import DatabaseUnavailable, translate
+from api.rest.strict_json import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -102,14 +104,20 @@ def parse(schema: type[Schema], **options: object) -> dict[str, Any]:
 def show(rows: Sequence[dict[str, Any]], *, title: str, as_json: bool) -> None:
     """Print rows as a table for people, or as JSON for programs."""
     if as_json:
-        click.echo(orjson.dumps(list(rows), default=str, option=orjson.OPT_INDENT_2))
+        click.echo(orjson.dumps(list(rows), default=str, option=orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z))
         return
     table = Table(title=title)
     for name in rows[0] if rows else ():
         table.add_column(name, overflow="fold")
     for row in rows:
-        table.add_row(*("" if value is None else str(value) for value in row.values()))
+        table.add_row(*map(_cell, row.values()))
     Console(width=None if sys.stdout.isatty() else WIDTH_OF_A_PIPE).print(table)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, datetime):
+        return str(plain(value))
+    return "" if value is None else str(value)
 
 
 def lines_argument(form: str) -> Callable[[Any], Any]:

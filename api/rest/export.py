@@ -12,6 +12,7 @@ from flask import Response, stream_with_context
 from api.core.tabular import guarded
 from api.extensions import db
 from api.rest import caller
+from api.rest.strict_json import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +40,7 @@ def _rows(listing: Listing, schema: ResponseSchema) -> Iterator[list[dict[str, A
     while after is None or after:
         session = db.session()
         rows, after = listing.page(session, limit=ROWS_AT_ONCE, after=after)
-        page: list[dict[str, Any]] = schema.dump(rows, many=True)
+        page: list[dict[str, Any]] = plain(schema.dump(rows, many=True))
         session.rollback()
         yield page
 

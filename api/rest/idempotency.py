@@ -32,7 +32,7 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import OperationalError
 
 from api.core import bulk
@@ -68,6 +68,14 @@ _KEEP = text(f"""
     UPDATE idempotency_keys AS kept SET status = 200, body = done.body FROM {bulk.unnest("done", KEPT)}
     WHERE kept.caller_id = :caller_id AND kept.key = done.key
 """)  # noqa: S608  # the same
+_CLAIM_ONE = text("""
+    INSERT INTO idempotency_keys (caller_id, key, fingerprint, scopes)
+    VALUES (:caller_id, :key, :fingerprint, CAST(:scopes AS text[])) ON CONFLICT DO NOTHING RETURNING 1
+""")
+_KEEP_ONE = text("""
+    UPDATE idempotency_keys SET status = :status, headers = CAST(:headers AS jsonb), body = :body
+    WHERE caller_id = :caller_id AND key = :key
+""")
 LOCK_NOT_AVAILABLE = "55P03"
 _KEY = re.compile(r'"(?P<quoted>[\x20\x21\x23-\x5b\x5d-\x7e]{1,255})"|(?P<bare>[\x21\x23-\x7e]{1,255})')
 
@@ -138,10 +146,8 @@ def run_once(session: Session, view: Callable[[], Response]) -> Response:
         return _replay(session, caller, key=key, fingerprint=fingerprint)
     response = view()
     headers = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
-    session.execute(
-        idempotency_keys.update().where(*_is(caller, key)),
-        {"status": response.status_code, "headers": headers, "body": response.get_data()},
-    )
+    answer = {"status": response.status_code, "headers": orjson.dumps(headers).decode(), "body": response.get_data()}
+    session.execute(_KEEP_ONE, answer | {"caller_id": caller.own_id, "key": key})
     return response
 
 
@@ -204,7 +210,7 @@ class RowKeys:
     def _claim(self) -> set[str]:
         """Insert the keys in order, so that two requests with the same keys wait and do not block each other."""
         claims = [(key, self._prints[line]) for key, line in sorted(self._lines.items())]
-        facts = {"caller_id": self.caller.own_id, "scopes": sorted(self.caller.scopes)}
+        facts = {"caller_id": self.caller.own_id, "scopes": _scopes_of(self.caller)}
         with _waiting():
             claimed = set(self.session.scalars(_CLAIM, facts | bulk.arrays("claim", CLAIMS, claims)))
         self._claimed.update({key: line for key, line in self._lines.items() if key in claimed})
@@ -281,19 +287,19 @@ def _fingerprint() -> bytes:
     return hmac.digest(secret, head + request.get_data(cache=True), "sha256")
 
 
-def _is(caller: Caller, key: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    return idempotency_keys.c.caller_id == caller.own_id, idempotency_keys.c.key == key
-
-
 def _claim(session: Session, caller: Caller, *, key: str, fingerprint: bytes) -> bool:
-    claim = insert(idempotency_keys).on_conflict_do_nothing().returning(text("1"))
-    facts = {"caller_id": caller.own_id, "key": key, "fingerprint": fingerprint, "scopes": sorted(caller.scopes)}
+    facts = {"caller_id": caller.own_id, "key": key, "fingerprint": fingerprint, "scopes": _scopes_of(caller)}
     with _waiting():
-        return bool(session.scalar(claim, facts))
+        return bool(session.scalar(_CLAIM_ONE, facts))
+
+
+def _scopes_of(caller: Caller) -> str:
+    return bulk.array("text", sorted(caller.scopes))
 
 
 def _replay(session: Session, caller: Caller, *, key: str, fingerprint: bytes) -> Response:
-    kept = session.execute(idempotency_keys.select().where(*_is(caller, key))).one_or_none()
+    is_this = idempotency_keys.c.caller_id == caller.own_id, idempotency_keys.c.key == key
+    kept = session.execute(idempotency_keys.select().where(*is_this)).one_or_none()
     if kept is None or kept.status is None:
         raise KeyInProgress
     if kept.fingerprint != fingerprint:

@@ -66,6 +66,19 @@ class Parser(FlaskParser):
         "headers": ma.EXCLUDE,
     }
 
+    def __init__(self) -> None:
+        """Know no schemas yet."""
+        super().__init__()
+        self._schemas: dict[type[ma.Schema], ma.Schema] = {}
+
+    def _get_schema(self, argmap: Any, req: Request) -> ma.Schema:
+        """Build each schema once: building copies all of its fields, and reading does not change it."""
+        if not isinstance(argmap, type):
+            return super()._get_schema(argmap, req)
+        if argmap not in self._schemas:
+            self._schemas[argmap] = super()._get_schema(argmap, req)
+        return self._schemas[argmap]
+
     def load_json(self, req: Request, schema: ma.Schema) -> Any:
         """Read the JSON body."""
         _require_media_type(req, "application/json")

@@ -24,6 +24,13 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 QUIET_PATHS = frozenset({"/health", "/ready"})
 API_POLICY = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'"
 
+FIXED_HEADERS = (
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+)
+
 
 class BodyIncomplete(Malformed):
     """The body ended early, or its chunks are malformed."""
@@ -84,11 +91,7 @@ def _read_body() -> None:
 
 def _finish(response: Response) -> Response:
     headers = response.headers
-    headers["X-Request-ID"] = g.get("request_id", "")
-    headers["X-Content-Type-Options"] = "nosniff"
-    headers["X-Frame-Options"] = "DENY"
-    headers["Referrer-Policy"] = "no-referrer"
-    headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    headers.extend((("X-Request-ID", g.get("request_id", "")), *FIXED_HEADERS))
     headers.setdefault("Content-Security-Policy", API_POLICY)
     headers.setdefault("Cache-Control", "private, no-cache" if "ETag" in headers else "no-store")
     if request.is_secure:

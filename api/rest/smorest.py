@@ -165,6 +165,11 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # the same
         return _mark(view, shows_secret=True)
 
     @staticmethod
+    def in_transaction(view: View) -> View:
+        """Mark a GET that needs a transaction, because it writes something or changes a setting for its statements."""
+        return _mark(view, has_transaction=True)
+
+    @staticmethod
     def idempotent(view: View) -> View:
         """Make a view safe to repeat with an Idempotency-Key."""
         return _around(lambda inner: idempotency.run_once(db.session(), inner), idempotent=True)(view)

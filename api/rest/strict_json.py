@@ -143,12 +143,22 @@ def visible(name: str) -> str:
     return ascii(name)[1:-1] if is_broken(name) else name
 
 
+def dumps(value: Any) -> bytes:
+    """Write compact JSON; moments, which all are in UTC here, end with Z (RFC 3339)."""
+    return orjson.dumps(value, default=_default, option=orjson.OPT_UTC_Z)
+
+
+def plain(value: Any) -> Any:
+    """Tell what a reader of the JSON has: moments and ids as text."""
+    return orjson.loads(dumps(value))
+
+
 class StrictJSONProvider(DefaultJSONProvider):
     """Flask's JSON, read strictly and written by orjson."""
 
     def dumps(self, obj: Any, **_: Any) -> str:
         """Write compact JSON."""
-        return orjson.dumps(obj, default=_default).decode()
+        return dumps(obj).decode()
 
     def loads(self, s: str | bytes, **_: Any) -> Any:
         """Read JSON strictly."""
@@ -156,8 +166,7 @@ class StrictJSONProvider(DefaultJSONProvider):
 
     def response(self, *args: Any, **kwargs: Any) -> Any:
         """Make a response straight from bytes."""
-        body = orjson.dumps(self._prepare_response_obj(args, kwargs), default=_default)
-        return Response(body, mimetype="application/json")
+        return Response(dumps(self._prepare_response_obj(args, kwargs)), mimetype="application/json")
 
 
 def _default(value: Any) -> Any:

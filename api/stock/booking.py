@@ -175,6 +175,9 @@ class Book:
     openings: dict[LevelKey, Opening] = field(default_factory=dict)
     """The levels that were moved, as they were before."""
     _in_the_present: set[LevelKey] = field(default_factory=set)
+    _of_item: dict[UUID, list[tuple[UUID, Balance]]] = field(default_factory=dict)
+    _indexed: int = 0
+    """How many levels there were when `_of_item` was made of them; they become more, never others."""
 
     def move(
         self, key: LevelKey, cause: Cause, *, on_hand: int = 0, reserved: int = 0, value: Money | None = None
@@ -231,6 +234,16 @@ class Book:
         """Tell what can still be promised at a level; where there is none, nothing."""
         balance = self.balances.get(key)
         return balance.available if balance else 0
+
+    def available_by_location(self, item_id: UUID) -> dict[UUID, int]:
+        """Tell where units of an item can still be promised, and how many."""
+        if self._indexed != len(self.balances):
+            self._of_item.clear()
+            for (item, location_id), balance in self.balances.items():
+                self._of_item.setdefault(item, []).append((location_id, balance))
+            self._indexed = len(self.balances)
+        levels = self._of_item.get(item_id, ())
+        return {location_id: balance.available for location_id, balance in levels if balance.available > 0}
 
     def keep(self, key: PromiseKey, item_id: UUID, quantity: int, *, until: datetime | None = None) -> None:
         """Note that units are promised; the level's movement is booked apart."""

@@ -219,8 +219,8 @@ def _keep(session: Session, book: Book, promise: Promise, places: Sequence[UUID]
     if promising.shortages(book, promise, places, that_may_wait=True):
         bookkeeping.lapse(session, book, promise.totals())
         bookkeeping.serve(session, book, promise.totals())
-    if short := promising.shortages(book, promise, places):
-        return InsufficientStock.of(short)
+        if short := promising.shortages(book, promise, places):
+            return InsufficientStock.of(short)
     promising.keep(book, promise, places)
     return None
 

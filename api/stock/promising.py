@@ -12,7 +12,7 @@ from api.stock.models import RESERVE
 from api.stock.policies import POLICIES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Container, Mapping, Sequence
     from datetime import datetime
     from uuid import UUID
 
@@ -65,10 +65,10 @@ class Promise:
 def shortages(book: Book, promise: Promise, places: Sequence[UUID], *, that_may_wait: bool = False) -> list[Shortage]:
     """Name the items of which less is available than is asked for, those that may wait only if asked for."""
     short = []
-    places = promise.among(places)
+    among = set(promise.among(places))
     waits = {demand.item_id for demand in promise.demands if demand.may_wait}
     for item_id, wanted in promise.totals().items():
-        available = _available(book, item_id, places)
+        available = sum(_shelves(book, item_id, among).values())
         if wanted > available and (that_may_wait or item_id not in waits):
             first = next(demand for demand in promise.demands if demand.item_id == item_id)
             line = first.line_no - 1 if first.at is None else first.at
@@ -79,9 +79,14 @@ def shortages(book: Book, promise: Promise, places: Sequence[UUID], *, that_may_
 def keep(book: Book, promise: Promise, places: Sequence[UUID]) -> None:
     """Book one promise: what is available is kept where the policy says, the rest waits. Nothing else is short."""
     places = promise.among(places)
-    totals = {item_id: min(wanted, _available(book, item_id, places)) for item_id, wanted in promise.totals().items()}
-    totals = {item_id: wanted for item_id, wanted in totals.items() if wanted}
-    shelf = {place: {item_id: book.available(LevelKey(item_id, place)) for item_id in totals} for place in places}
+    among, totals = set(places), {}
+    shelf: dict[UUID, dict[UUID, int]] = {place: {} for place in places}
+    for item_id, wanted in promise.totals().items():
+        there = _shelves(book, item_id, among)
+        if there:
+            totals[item_id] = min(wanted, sum(there.values()))
+        for place, units in there.items():
+            shelf[place][item_id] = units
     shares = POLICIES[promise.policy](totals, places, shelf) if totals else {}
     cause = Cause(RESERVE, source_id=promise.owner_id, occurred_at=promise.occurred_at)
     for key, quantity in sorted(shares.items()):
@@ -90,21 +95,26 @@ def keep(book: Book, promise: Promise, places: Sequence[UUID]) -> None:
 
 
 def _hand_out(book: Book, promise: Promise, places: Sequence[UUID], shares: Mapping[tuple[UUID, UUID], int]) -> None:
-    """Give each line its part of what is kept; what is missing waits."""
-    left = dict(shares)
+    """Give each line its part of what is kept, from the first places first; what is missing waits."""
+    rank = {place: number for number, place in enumerate(places)}
+    left: dict[UUID, list[tuple[UUID, int]]] = defaultdict(list)
+    for (item_id, place), quantity in sorted(shares.items(), key=lambda share: rank[share[0][1]], reverse=True):
+        left[item_id].append((place, quantity))
     for demand in promise.demands:
-        wanted = demand.quantity
-        for place in places:
-            quantity = min(wanted, left.get((demand.item_id, place), 0))
-            if quantity:
-                key = PromiseKey(promise.owner_id, demand.line_no, place)
-                book.keep(key, demand.item_id, quantity, until=promise.expires_at)
-                left[demand.item_id, place] -= quantity
-                wanted -= quantity
+        wanted, kept_for_item = demand.quantity, left[demand.item_id]
+        while wanted and kept_for_item:
+            place, there = kept_for_item.pop()
+            quantity = min(wanted, there)
+            key = PromiseKey(promise.owner_id, demand.line_no, place)
+            book.keep(key, demand.item_id, quantity, until=promise.expires_at)
+            wanted -= quantity
+            if there > quantity:
+                kept_for_item.append((place, there - quantity))
         if wanted:
             waiting = Waiting(demand.item_id, promise.location_id, wanted)
             book.waiting[LineKey(promise.owner_id, demand.line_no)] = waiting
 
 
-def _available(book: Book, item_id: UUID, places: Sequence[UUID]) -> int:
-    return sum(book.available(LevelKey(item_id, place)) for place in places)
+def _shelves(book: Book, item_id: UUID, among: Container[UUID]) -> dict[UUID, int]:
+    """Tell how many units of an item each of some places has."""
+    return {place: units for place, units in book.available_by_location(item_id).items() if place in among}

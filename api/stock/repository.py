@@ -5,10 +5,25 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ARRAY, Uuid, and_, any_, cast, column, func, select, table, text, union, update
+from sqlalchemy import (
+    ARRAY,
+    Uuid,
+    and_,
+    any_,
+    bindparam,
+    cast,
+    column,
+    func,
+    literal_column,
+    select,
+    table,
+    text,
+    union,
+    update,
+)
 
 from api.core import gate
-from api.core.bulk import COPIED_FROM, arrays, copy_in, unnest
+from api.core.bulk import COPIED_FROM, array, arrays, copy_in, given, unnest
 from api.locations.service import SELLING
 from api.stock.booking import Balance, LevelKey, Since
 from api.stock.models import Allocation, Backorder, StockLevel
@@ -24,19 +39,20 @@ if TYPE_CHECKING:
     from api.core.orm import AnyRow
     from api.stock.booking import Book
 
+_levels = StockLevel.__table__
 _LOCKED = (
     select(
-        StockLevel.item_id,
-        StockLevel.location_id,
-        StockLevel.on_hand,
-        StockLevel.reserved,
-        StockLevel.version,
-        StockLevel.value,
-        StockLevel.moved_at,
-        StockLevel.reorder_point,
+        _levels.c.item_id,
+        _levels.c.location_id,
+        _levels.c.on_hand,
+        _levels.c.reserved,
+        _levels.c.version,
+        _levels.c.value,
+        _levels.c.moved_at,
+        _levels.c.reorder_point,
     )
-    .order_by(StockLevel.item_id, StockLevel.location_id)
-    .with_for_update(of=StockLevel)
+    .order_by(_levels.c.item_id, _levels.c.location_id)
+    .with_for_update(of=_levels)
 )
 
 _PLACES = table("locations", column("id"), column("kind"), column("priority"), column("code"))
@@ -44,9 +60,13 @@ _PLACES = table("locations", column("id"), column("kind"), column("priority"), c
 
 _FOR_SALE = (
     _LOCKED.add_columns(_PLACES.c.priority, _PLACES.c.code)
-    .join(_PLACES, _PLACES.c.id == StockLevel.location_id)
-    .where(_PLACES.c.kind.in_(SELLING))
+    .join(_PLACES, _PLACES.c.id == _levels.c.location_id)
+    .where(
+        _PLACES.c.kind.in_([literal_column(f"'{kind}'") for kind in SELLING]),
+        _levels.c.item_id == any_(given("items", Uuid())),
+    )
 )
+_FOR_SALE_AT_ONE = _FOR_SALE.where(_levels.c.location_id == bindparam("location_id", type_=Uuid))
 
 _KEY_TYPES = {"item_id": "uuid", "location_id": "uuid"}
 _LEVEL_TYPES = _KEY_TYPES | {
@@ -188,10 +208,8 @@ def lock_for_sale(
 
     """
     gate.enter(session, item_ids)
-    query = _FOR_SALE.where(StockLevel.item_id == any_(_uuids(item_ids)))
-    if location_id is not None:
-        query = query.where(StockLevel.location_id == location_id)
-    return _for_sale(session.execute(query).all())
+    query = _FOR_SALE if location_id is None else _FOR_SALE_AT_ONE
+    return _for_sale(session.execute(query, {"items": array("uuid", item_ids), "location_id": location_id}).all())
 
 
 def lock_for_change(

@@ -8,6 +8,7 @@ of their own.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
@@ -76,8 +77,8 @@ def levels(
     as_of: datetime | None = None,
 ) -> Listing:
     """List levels with the facts of their items and locations, now or as they were."""
-    (item, place), keys = _LEVEL_NAMES, (_LEVELS.c.item_id, _LEVELS.c.location_id)
-    query = _levels(as_of).add_columns(*item.c, *place.c).join(item, true()).join(place, true())
+    keys = _LEVELS.c.item_id, _LEVELS.c.location_id
+    query = _named_levels(as_of) if as_of else _present_levels()
     wanted: list[ColumnElement[bool]] = []
     if item_id is not None:
         wanted.append(_LEVELS.c.item_id == item_id)
@@ -278,14 +279,23 @@ def take_time(session: Session) -> None:
     session.execute(text("SET LOCAL statement_timeout = 0"))
 
 
+@cache
+def _present_levels() -> Select[Any]:
+    """Read levels as they are: made once, for making it costs as much as reading twenty of them."""
+    return _named_levels(None)
+
+
+def _named_levels(as_of: datetime | None) -> Select[Any]:
+    item, place = _LEVEL_NAMES
+    return _levels(as_of).add_columns(*item.c, *place.c).join(item, true()).join(place, true())
+
+
 def _levels(as_of: datetime | None) -> Select[Any]:
     """Read levels, now or as they were; one that was not yet there is shown empty."""
     if as_of is None:
-        level = _LEVELS.c
-        reserved = level.reserved - _over(func.clock_timestamp())
-        return _shown(level.on_hand, reserved, level.value, level.version, level.moved_at).add_columns(
-            level.reorder_point, level.is_low
-        )
+        level, over = _LEVELS.c, _sum_over(func.clock_timestamp()).lateral("over")
+        query = _shown(level.on_hand, level.reserved - over.c.units, level.value, level.version, level.moved_at)
+        return query.add_columns(level.reorder_point, level.is_low).join(over, true())
     last = _last(as_of)
     late = _late(as_of, last)
     query = _shown(
@@ -300,12 +310,15 @@ def _levels(as_of: datetime | None) -> Select[Any]:
 
 
 def _over(moment: datetime | ColumnElement[datetime]) -> ColumnElement[int]:
+    return _sum_over(moment).scalar_subquery()
+
+
+def _sum_over(moment: datetime | ColumnElement[datetime]) -> Select[int]:
     """Add up what a level keeps for holds that were over at a moment; their release may not have been written yet."""
     return (
-        select(func.coalesce(func.sum(_KEPT.c.quantity), 0).cast(Integer))
+        select(func.coalesce(func.sum(_KEPT.c.quantity), 0).cast(Integer).label("units"))
         .where(_KEPT.c.item_id == _LEVELS.c.item_id, _KEPT.c.location_id == _LEVELS.c.location_id)
         .where(_KEPT.c.expires_at <= moment)
-        .scalar_subquery()
     )
 
 

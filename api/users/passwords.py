@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
-from zxcvbn import zxcvbn
 
 from api.users.errors import PasswordTooWeak
 
@@ -26,9 +25,11 @@ MINIMUM_SCORE = 2
 LOOKED_AT = 24
 """How much of a long password is judged; all of it is hashed. Judging 72 well-chosen characters takes seconds."""
 
-_hasher = PasswordHash((Argon2Hasher(time_cost=2, memory_cost=19_456, parallelism=1),))
+PASSES, KIBIBYTES = 2, 19_456
+_hasher = PasswordHash((Argon2Hasher(time_cost=PASSES, memory_cost=KIBIBYTES, parallelism=1),))
 _turn = BoundedSemaphore(CONCURRENT_HASHES)
-_NOBODY = _hasher.hash("the password of nobody")
+_NOBODY = f"$argon2id$v=19$m={KIBIBYTES},t={PASSES},p=1$bm9ib2R5J3Mgc2FsdCEhIQ${'A' * 43}"
+"""A hash of nothing, which takes as long to compare with as anybody's."""
 
 
 def digest(password: str) -> str:
@@ -56,6 +57,8 @@ def check(password: str, *, known: Iterable[str | None] = ()) -> None:
         PasswordTooWeak: with the reason.
 
     """
+    from zxcvbn import zxcvbn  # noqa: PLC0415  # 12 MB of word lists, which few processes need
+
     if len(password) < MINIMUM_LENGTH:
         raise PasswordTooWeak(reason=f"it has fewer than {MINIMUM_LENGTH} characters")
     words = [word for text in known if text for word in (text, *text.replace("@", " ").replace(".", " ").split())]

@@ -139,6 +139,7 @@ def show_state(endpoint_id: UUID) -> service.State:
 
 
 @blp.route("/<uuid:endpoint_id>/secret", methods=["GET"])
+@blp.in_transaction
 @blp.requires("webhooks:write")
 @blp.shows_a_secret
 @blp.response(HTTPStatus.OK, WebhookSecretSchema)

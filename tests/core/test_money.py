@@ -62,3 +62,7 @@ def test_an_amount_is_shown_in_plain_digits(amount: str, places: int, shown: str
 @given(st.decimals(0, 10**9, places=4), st.integers(0, 4))
 def test_what_is_shown_is_what_is_kept(amount: Decimal, places: int) -> None:
     assert Decimal(money.render(amount, places=places)) == amount
+
+
+def test_nothing_has_no_sign() -> None:
+    assert [money.render(Decimal(zero), places=2) for zero in ("-0.00", "0", "-0", "0.0000")] == ["0.00"] * 4

@@ -88,6 +88,7 @@ def test_an_item_is_shown_by_sku_and_by_id(app: Flask, make: Factory) -> None:
     assert '{"cups":4}' in table
     assert "x, y" in table
     assert (shown["sku"], shown["attributes"], "cost_price" in shown) == ("Teapot", {"cups": 4}, True)
+    assert shown["created_at"].endswith("Z")
 
 
 @pytest.mark.parametrize("name", ["nothing", "0198c1f0-3f9e-7c3a-9d0e-2b8f1c6a7d45"])

@@ -81,6 +81,8 @@ def test_what_an_item_costs_is_shown_to_those_who_may_see_it(
 
     assert ("cost_price" in one, "cost_price" in listed) == (sees, sees)
     assert asked == {"sku": item.sku} | ({"cost_price": "5.00"} if sees else {})
+    alone = client.get(f"{ITEMS}?fields=cost_price", headers=headers).get_json()["data"][0]
+    assert alone == ({"cost_price": "5.00"} if sees else {})
 
 
 @pytest.mark.parametrize("barcode", ["96385074", "012345678905", "4006381333931", "10012345678902"])

@@ -88,7 +88,7 @@ def explained(session: Session, *, is_deep: bool, **wanted: Any) -> dict[str, An
     if is_deep:
         keys = listing._keys()  # noqa: SLF001  # a page in the middle, without reading all before it
         ordered = listing.query.order_by(*(key.ordered() for key in keys))
-        row = session.scalars(ordered.offset(15_000).limit(1)).one()
+        row = session.execute(ordered.offset(15_000).limit(1)).one()
         after = [key.read(row) for key in keys]
     sent: list[tuple[str, Any]] = []
 

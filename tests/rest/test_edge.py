@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from decimal import Decimal
 from threading import Barrier
@@ -11,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+import structlog
 from flask import request
 from sqlalchemy import event, select, text
+from structlog.testing import capture_logs
 from werkzeug.exceptions import BadGateway
 
 from api import create_app
@@ -21,6 +22,7 @@ from api.extensions import db
 from api.items import service as items
 from api.items.errors import SkuTaken
 from api.items.models import Item
+from api.locations.models import Location
 from api.rest.smorest import Blueprint
 from tests.conftest import disposing
 from tests.live import at_once, committed
@@ -255,10 +257,54 @@ def test_a_connection_lost_at_the_end_of_a_change_leaves_its_outcome_unknown(
     assert len(attempts) == 1
 
 
-def test_a_connection_lost_at_the_end_of_a_read_is_no_riddle(live_app: Flask, database_url: str) -> None:
-    response = probe(live_app, lambda: terminate(database_url, own_pid())).get(PROBE)
+def test_a_connection_lost_in_the_middle_of_a_read_is_no_riddle(live_app: Flask, database_url: str) -> None:
+    def view() -> None:
+        terminate(database_url, own_pid())
+        db.session.execute(text("SELECT 1"))
+
+    response = probe(live_app, view).get(PROBE)
 
     assert_problem(response, 503, "database_unavailable", None)
+
+
+def test_a_connection_lost_at_the_end_of_a_read_spoils_neither_this_answer_nor_the_next(
+    live_app: Flask, database_url: str
+) -> None:
+    pids = []
+
+    def view() -> None:
+        pids.append(own_pid())
+        terminate(database_url, pids[0])
+
+    client = probe(live_app, view)
+
+    assert [client.get(PROBE).status_code for _ in range(2)] == [204, 204]
+    assert pids[0] != pids[1]
+
+
+def test_a_read_that_changes_something_is_refused_rather_than_forgotten(live_app: Flask) -> None:
+    def view() -> None:
+        db.session.add(Location(code="A", name="A", kind="warehouse"))
+
+    client = probe(live_app, view)
+
+    assert_problem(client.get(PROBE), 500, "internal_error", None)
+    assert client.post(PROBE).status_code == 204
+
+
+def test_a_read_asks_for_no_transaction_and_a_change_does(live_app: Flask) -> None:
+    states = []
+
+    def view() -> None:
+        db.session.execute(text("SELECT 1"))
+        driver = db.session.connection().connection.driver_connection
+        states.append(driver.info.transaction_status.name)  # type: ignore[union-attr]  # psycopg's
+
+    client = probe(live_app, view)
+    for method in (client.get, client.post, client.get):
+        method(PROBE)
+
+    assert states == ["IDLE", "INTRANS", "IDLE"]
 
 
 @pytest.mark.parametrize("commits", [True, False])
@@ -399,15 +445,6 @@ def bare_app(postgres: Postgres, make_settings: Callable[..., Settings]) -> Iter
 
 @pytest.fixture
 def logged() -> Iterator[list[dict[str, Any]]]:
-    """What `api.rest.problems` logs, before it is put into words."""
-    entries: list[dict[str, Any]] = []
-
-    class Recorder(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            assert isinstance(record.msg, dict)
-            entries.append(record.msg)
-
-    recorder, logger = Recorder(), logging.getLogger("api.rest.problems")
-    logger.addHandler(recorder)
-    yield entries
-    logger.removeHandler(recorder)
+    """What is logged, before it is put into words."""
+    with capture_logs(processors=[structlog.contextvars.merge_contextvars]) as entries:
+        yield entries  # type: ignore[misc]  # dictionaries that may be changed
