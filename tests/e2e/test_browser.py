@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from api.embedded import Postgres, Valkey
 
 pytestmark = pytest.mark.browser
+expect.set_options(timeout=30_000)  # at most; the reference draws a hundred operations before any can be seen
 
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync"]
 
