@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import json
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -15,6 +16,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
+from api.auth.tokens import Proof, Proofs
 from tests.rest.envelope import assert_problem
 
 if TYPE_CHECKING:
@@ -162,6 +164,28 @@ def test_clocks_may_differ_by_half_a_minute(client: FlaskClient, forge: Forge) -
     now = int(time.time())
 
     assert client.get(ME, headers=bearer(forge(claims={"iat": now - 600, "exp": now - 20}))).status_code == 200
+
+
+def test_a_token_that_is_remembered_expires_all_the_same(
+    client: FlaskClient, forge: Forge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = int(time.time())
+    headers = bearer(forge(claims={"iat": now - 600, "exp": now - 20}))
+
+    assert [client.get(ME, headers=headers).status_code for _ in range(2)] == [200, 200]
+    monkeypatch.setattr("api.auth.tokens.time", SimpleNamespace(time=lambda: time.time() + 11))
+    assert_problem(client.get(ME, headers=headers), 401, "token_expired", None)
+
+
+def test_no_more_tokens_are_remembered_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.auth.tokens.MOST_PROOFS", 2)
+    proofs, proof = Proofs(), Proof(uuid4(), uuid4(), "kid", 0)
+    for token in "abc":
+        proofs.keep(token, proof)
+
+    assert proofs.get("a") is None
+    with pytest.raises(jwt.ExpiredSignatureError):
+        proofs.get("b")
 
 
 @pytest.mark.parametrize(

@@ -156,3 +156,11 @@ def test_what_may_wait_is_kept_as_far_as_it_goes(shelves: Shelves, lines: list[t
     for item, total in promise.totals().items():
         kept = sum(one.quantity for one in ours.kept.values() if one.item_id == item)
         assert kept == min(total, sum(shelves.get(item, [0])))
+
+
+def test_a_level_that_is_locked_later_counts_too() -> None:
+    known = book({ITEMS[0]: [3]})
+
+    assert known.available_by_location(ITEMS[0]) == {PLACES[0]: 3}
+    known.balances[LevelKey(ITEMS[0], PLACES[1])] = Balance(5, 1, version=1)
+    assert known.available_by_location(ITEMS[0]) == {PLACES[0]: 3, PLACES[1]: 4}
