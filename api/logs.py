@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from api.config import Settings
 
 REDACTED = "[redacted]"
+TALKATIVE = ("alembic", "procrastinate", "api.core.connections")
+"""Whose warnings alone are of interest; a pool of connections writes under the name of the module it is defined in."""
+
 WITHOUT_LOCALS = ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
 """Tracebacks as data, without the local variables, which hold passwords and tokens."""
 
@@ -109,7 +112,7 @@ def configure(settings: Settings) -> None:
             "formatters": {"structlog": formatter},
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structlog"}},
             "root": {"handlers": ["stderr"], "level": settings.log_level.upper()},
-            "loggers": {"alembic": {"level": "WARNING"}, "procrastinate": {"level": "WARNING"}},
+            "loggers": {name: {"level": "WARNING"} for name in TALKATIVE},
         }
     )
     _processors[:] = [*shared, *final]
