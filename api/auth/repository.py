@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 users = table("users", column("id"), column("email"), column("role"), column("is_active"), column("logins_since"))
 """Read here, and only read, so that caller and login cost one statement on every request."""
 
-IS_LIVE = (AuthSession.ended_at.is_(None), AuthSession.expires_at > func.now())
+_logins = AuthSession.__table__
+IS_LIVE = (_logins.c.ended_at.is_(None), _logins.c.expires_at > func.now())
 
 
 class SessionRepository(Repository[AuthSession]):
@@ -127,7 +128,6 @@ def _ago(seconds: int | ColumnElement[int]) -> ColumnElement[datetime]:
     return func.now() - _interval(seconds)
 
 
-_logins = AuthSession.__table__
 _LIVE_CALLER = (
     select(
         users.c.id,
@@ -135,7 +135,7 @@ _LIVE_CALLER = (
         (_logins.c.authenticated_at > _ago(bindparam("fresh_seconds", type_=Integer))).label("is_fresh"),
     )
     .join_from(users, _logins, _logins.c.user_id == users.c.id)
-    .where(users.c.is_active, _logins.c.ended_at.is_(None), _logins.c.expires_at > func.now())
+    .where(users.c.is_active, *IS_LIVE)
     .where(or_(users.c.logins_since.is_(None), _logins.c.created_at > users.c.logins_since))
     .where(_logins.c.id == bindparam("session_id", type_=Uuid), users.c.id == bindparam("user_id", type_=Uuid))
 )

@@ -23,7 +23,6 @@ blp = Blueprint("events", __name__, url_prefix="/events", description="What happ
 
 
 @blp.route("", methods=["GET"])
-@blp.in_transaction
 @blp.requires("events:read")
 @blp.arguments(EventQuerySchema, location="query")
 @blp.response(HTTPStatus.OK, EventSliceSchema)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from api.core import ids, money
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from api.core.caller import Caller
     from api.core.money import Money
 
-NOTHING = Decimal()
+NOTHING = money.NOTHING
 
 
 class LevelKey(NamedTuple):
