@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
-from sqlalchemy import event
 
 from api.core import errors
 from api.core.errors import DomainError
 from api.core.orm import Base, Versioned
-from api.extensions import MIGRATIONS, db
+from api.extensions import MIGRATIONS
 from api.jobs import service as jobs
 from api.rest.docs import render_document
 from api.rest.smorest import BEARER, OAUTH2
 from tests.conftest import PROJECT
+from tests.statements import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -394,22 +394,6 @@ def imports(node: ast.AST) -> list[str]:
     if isinstance(node, ast.Import):
         return [alias.name for alias in node.names]
     return [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-
-
-class counted:  # noqa: N801  # reads as a verb
-    """Collect the statements that are sent, but for the savepoints of the test itself."""
-
-    def __enter__(self) -> list[str]:
-        self.statements: list[str] = []
-        event.listen(db.engine, "before_cursor_execute", self._note)
-        return self.statements
-
-    def __exit__(self, *_: object) -> None:
-        event.remove(db.engine, "before_cursor_execute", self._note)
-
-    def _note(self, _connection: Any, _cursor: Any, statement: str, *_: Any) -> None:  # SQLAlchemy's signature
-        if "SAVEPOINT" not in statement:
-            self.statements.append(statement)
 
 
 @pytest.fixture

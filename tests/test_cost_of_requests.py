@@ -15,7 +15,7 @@ from sqlalchemy import text
 
 from api.extensions import db
 from tests.live import committed
-from tests.test_architecture import counted
+from tests.statements import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import Integer, Uuid, bindparam, case, column, func, or_, select, table, update
+from sqlalchemy import Integer, Uuid, bindparam, case, column, func, literal_column, or_, select, table, update
 
 from api.auth.models import AuthSession
 from api.core.orm import Repository
 from api.core.paging import Listing
+from api.core.prepared import Prepared
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -25,15 +26,23 @@ _logins = AuthSession.__table__
 IS_LIVE = (_logins.c.ended_at.is_(None), _logins.c.expires_at > func.now())
 
 
+class LiveCaller(NamedTuple):
+    """The user behind a login, and whether they have shown credentials of late."""
+
+    id: UUID
+    role: str
+    is_fresh: bool
+
+
 class SessionRepository(Repository[AuthSession]):
     """Logins by id."""
 
     model = AuthSession
 
-    def live_caller(self, *, user_id: UUID, session_id: UUID, fresh_seconds: int) -> AnyRow | None:
+    def live_caller(self, *, user_id: UUID, session_id: UUID, fresh_seconds: int) -> LiveCaller | None:
         """Find the user behind a login that is still good: one indexed read."""
         facts = {"user_id": user_id, "session_id": session_id, "fresh_seconds": fresh_seconds}
-        return self.session.execute(_LIVE_CALLER, facts).one_or_none()
+        return _LIVE_CALLER.first(self.session, facts)
 
     def seed(self, session_id: UUID) -> bytes | None:
         """Tell what the refresh tokens of a login are made from."""
@@ -121,14 +130,14 @@ class SessionRepository(Repository[AuthSession]):
 
 
 def _interval(seconds: int | ColumnElement[int]) -> ColumnElement[object]:
-    return func.make_interval(0, 0, 0, 0, 0, 0, seconds)
+    return func.make_interval(*[literal_column("0")] * 6, seconds)
 
 
 def _ago(seconds: int | ColumnElement[int]) -> ColumnElement[datetime]:
     return func.now() - _interval(seconds)
 
 
-_LIVE_CALLER = (
+_LIVE_CALLER = Prepared(
     select(
         users.c.id,
         users.c.role,
@@ -137,6 +146,7 @@ _LIVE_CALLER = (
     .join_from(users, _logins, _logins.c.user_id == users.c.id)
     .where(users.c.is_active, *IS_LIVE)
     .where(or_(users.c.logins_since.is_(None), _logins.c.created_at > users.c.logins_since))
-    .where(_logins.c.id == bindparam("session_id", type_=Uuid), users.c.id == bindparam("user_id", type_=Uuid))
+    .where(_logins.c.id == bindparam("session_id", type_=Uuid), users.c.id == bindparam("user_id", type_=Uuid)),
+    LiveCaller._make,
 )
 """Built once, and of tables, not of entities: it is sent with every request of every caller."""

@@ -16,6 +16,7 @@ from sqlalchemy import and_, func, literal_column, or_, select, tuple_
 
 from api.core.errors import Malformed
 from api.core.orm import Base
+from api.core.prepared import named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -75,9 +76,11 @@ class Listing:
         keys = self._keys()
         query = self.query if after is None else self.query.where(_beyond(keys, after))
         result = session.execute(query.order_by(*(key.ordered() for key in keys)).limit(limit + 1))
-        rows: list[Any] = list(result.all())
-        if rows and len(rows[0]) == 1 and isinstance(rows[0][0], Base):
-            rows = [entity for (entity,) in rows]
+        found = result.all()
+        if found and len(found[0]) == 1 and isinstance(found[0][0], Base):
+            rows: list[Any] = [entity for (entity,) in found]
+        else:
+            rows = list(map(named(tuple(result.keys())), found))
         if len(rows) <= limit:
             return rows, []
         rows.pop()

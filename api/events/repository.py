@@ -10,6 +10,7 @@ from sqlalchemy import exists, func, select, text, update
 
 from api.core import bulk, ids
 from api.core.paging import Listing
+from api.core.prepared import Prepared
 from api.events.models import Consumer, Event, Feed
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 AT_A_TIME = 1000
 """How many events one statement publishes."""
 
-_ADD = text("""
+_ADD = Prepared("""
     INSERT INTO events (id, type, subject_id, data, actor_id, request_id)
     VALUES (:id, :type, :subject_id, CAST(:data AS jsonb), :actor_id, :request_id)
 """)
@@ -80,7 +81,7 @@ class Ends(NamedTuple):
 def add(session: Session, type_: str, subject_id: UUID, data: dict[str, Any], *, by: Caller) -> None:
     """Write down one event."""
     values = {"id": ids.new(), "type": type_, "subject_id": subject_id, "data": orjson.dumps(data).decode()}
-    session.execute(_ADD, values | {"actor_id": by.user_id, "request_id": by.request_id})
+    _ADD.run(session, values | {"actor_id": by.user_id, "request_id": by.request_id})
 
 
 def add_all(session: Session, type_: str, news: Iterable[tuple[UUID, dict[str, Any]]], *, by: Caller) -> None:

@@ -29,6 +29,7 @@ from sqlalchemy.exc import IntegrityError
 from api.core import bulk
 from api.core.orm import Repository
 from api.core.paging import Key, Listing
+from api.core.prepared import Prepared, named
 from api.items import wording
 from api.items.models import Item
 
@@ -130,7 +131,7 @@ _FACTS = select(
 _BY_ID = _items.id == any_(bulk.given("ids", Uuid()))
 _BY_SKU = func.lower(_items.sku) == any_(bulk.given("skus", Text()))
 _FACTS_BY_ID, _FACTS_BY_SKU, _FACTS_BY_EITHER = (
-    _FACTS.where(which) for which in (_BY_ID, _BY_SKU, or_(_BY_ID, _BY_SKU))
+    Prepared(_FACTS.where(which)) for which in (_BY_ID, _BY_SKU, or_(_BY_ID, _BY_SKU))
 )
 
 SORTS: dict[str, tuple[ColumnElement[Any] | Any, Callable[[Any], object]]] = {
@@ -162,7 +163,9 @@ FILTERS: dict[str, Callable[[Any], ColumnElement[bool]]] = {
 
 
 _SHOWN = [column for column in _items if column.name != "words"]
-_SHOW = select(*_SHOWN).where(_items.id == bindparam("item_id", type_=Uuid))
+_SHOW = Prepared(
+    select(*_SHOWN).where(_items.id == bindparam("item_id", type_=Uuid)), named(tuple(column.key for column in _SHOWN))
+)
 
 
 class ItemRepository(Repository[Item]):
@@ -170,9 +173,9 @@ class ItemRepository(Repository[Item]):
 
     model = Item
 
-    def shown(self, item_id: UUID) -> AnyRow | None:
+    def shown(self, item_id: UUID) -> Any | None:  # noqa: ANN401  # a row that has the columns of an item
         """Read what is shown of an item."""
-        return self.session.execute(_SHOW, {"item_id": item_id}).one_or_none()
+        return _SHOW.first(self.session, {"item_id": item_id})
 
     def by_sku(self, sku: str) -> Item | None:
         """Find an item by its SKU in any letter case."""
@@ -212,11 +215,11 @@ class ItemRepository(Repository[Item]):
             query = query.where(_found_by.op("@@")(cast(wanted, TSQUERY)) if wanted else false())
         return Listing(query, keys=tuple(_keys(list(sort))))
 
-    def facts(self, *, ids: Collection[UUID], skus: Collection[str]) -> Sequence[AnyRow]:
-        """Read what an order or a receipt needs to know about many items, in one statement."""
+    def facts(self, *, ids: Collection[UUID], skus: Collection[str]) -> list[tuple[Any, ...]]:
+        """Read what an order or a receipt needs to know about many items, in one statement: the columns of `_FACTS`."""
         wanted = {"ids": bulk.array("uuid", ids), "skus": bulk.array("text", (sku.lower() for sku in skus))}
         query = _FACTS_BY_EITHER if ids and skus else _FACTS_BY_SKU if skus else _FACTS_BY_ID
-        return self.session.execute(query, wanted).all()
+        return query.rows(self.session, wanted)
 
     def present(self, skus: Collection[str], *, locked: bool) -> dict[str, AnyRow]:
         """Read items by SKU in lower case, locked in key order if they are to be changed."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
+from itertools import starmap
 from typing import TYPE_CHECKING, Any, Required, TypedDict, Unpack
 
 from sqlalchemy.orm.attributes import flag_modified
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     from api.core.caller import Caller
     from api.core.money import Money
-    from api.core.orm import AnyRow
     from api.core.outcomes import Outcome
     from api.core.paging import Listing
 
@@ -133,7 +133,7 @@ def get(session: Session, item_id: UUID) -> Item:
     return item
 
 
-def show(session: Session, item_id: UUID) -> AnyRow:
+def show(session: Session, item_id: UUID) -> Any:  # noqa: ANN401  # a row that has the columns of an item
     """Read what is shown of an item.
 
     Raises:
@@ -273,16 +273,14 @@ def upsert(session: Session, rows: batches.Rows, *, by: Caller, dry_run: bool = 
 
 def facts_by_id(session: Session, item_ids: Collection[UUID]) -> dict[UUID, ItemFacts]:
     """Read facts about many items with one statement; unknown ids are left out."""
-    rows = ItemRepository(session).facts(ids=item_ids, skus=())
-    return {row.id: _facts(row) for row in rows}
+    return {item.id: item for item in _facts(session, ids=item_ids)}
 
 
 def facts(session: Session, *, ids: Collection[UUID], skus: Collection[str]) -> dict[UUID | str, ItemFacts]:
     """Read facts about items named by id or by SKU (any letter case); found under the id and the lower-case SKU."""
-    rows = ItemRepository(session).facts(ids=ids, skus=skus)
     found: dict[UUID | str, ItemFacts] = {}
-    for row in rows:
-        found[row.id] = found[row.sku.lower()] = _facts(row)
+    for item in _facts(session, ids=ids, skus=skus):
+        found[item.id] = found[item.sku.lower()] = item
     return found
 
 
@@ -293,8 +291,8 @@ def import_many(session: Session, rows: Iterable[dict[str, Any]]) -> dict[str, U
     return {row["sku"]: row["id"] for row in values}
 
 
-def _facts(row: AnyRow) -> ItemFacts:
-    return ItemFacts(*row)
+def _facts(session: Session, *, ids: Collection[UUID], skus: Collection[str] = ()) -> Iterable[ItemFacts]:
+    return starmap(ItemFacts, ItemRepository(session).facts(ids=ids, skus=skus))
 
 
 def _locked(items: ItemRepository, item_id: UUID) -> Item:

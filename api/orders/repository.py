@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Integer, Uuid, column, func, select, table, text
 from sqlalchemy.orm import selectinload, with_expression
@@ -13,6 +13,7 @@ from api.core import money
 from api.core.bulk import COPIED_FROM, arrays, copy_in, unnest
 from api.core.orm import Repository
 from api.core.paging import Listing
+from api.core.prepared import Prepared
 from api.orders.models import CANCELLED, DELIVERED, SHIPPED, Order, OrderLine, number_of
 
 if TYPE_CHECKING:
@@ -69,7 +70,21 @@ _ORDER_FACTS = attrgetter(*_WRITTEN)
 _IN_JSON = [number for number, kind in enumerate(_ORDER_TYPES.values()) if kind == "jsonb"]
 
 _ORDER_COLUMNS = ", ".join(_ORDER_TYPES)
-_INSERT = text(f"""
+
+
+class Inserted(NamedTuple):
+    """What the database makes up of an order."""
+
+    id: UUID
+    sequence_number: int
+    placed_at: datetime
+    created_at: datetime
+    updated_at: datetime
+    version: int
+    held_at: datetime | None
+
+
+_INSERT_TEXT = text(f"""
     WITH placed AS (
         INSERT INTO orders ({_ORDER_COLUMNS}, held_at)
         SELECT {_ORDER_COLUMNS.replace("placed_at", "coalesce(placed_at, now())")},
@@ -82,6 +97,7 @@ _INSERT = text(f"""
     )
     SELECT * FROM placed
 """)  # noqa: S608  # only names from the tables above are put into the text
+_INSERT = Prepared(_INSERT_TEXT, Inserted._make)
 
 _CANCELLED_TYPES = {"order_id": "uuid", "line_no": "int2", "quantity": "int4"}
 _CANCEL_UNITS = text(f"""
@@ -210,7 +226,7 @@ def insert(session: Session, orders: Sequence[Placed]) -> None:
     is_copied = len(lines) >= COPIED_FROM
     values = arrays("o", _ORDER_TYPES, map(_order_row, orders))
     values |= arrays("l", _LINE_TYPES, () if is_copied else lines)
-    made_up = {row.id: row for row in session.execute(_INSERT, values)}
+    made_up = {row.id: row for row in _INSERT.rows(session, values)}
     if is_copied:
         copy_in(session, "order_lines", _LINE_TYPES, lines)
     for order in orders:

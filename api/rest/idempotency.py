@@ -39,6 +39,7 @@ from api.core import bulk
 from api.core.errors import Conflict, Forbidden, Malformed, RuleViolation
 from api.core.orm import Base
 from api.core.outcomes import Outcome, refusal
+from api.core.prepared import Prepared
 from api.core.retry import sqlstate
 from api.rest.caller import current
 
@@ -68,11 +69,11 @@ _KEEP = text(f"""
     UPDATE idempotency_keys AS kept SET status = 200, body = done.body FROM {bulk.unnest("done", KEPT)}
     WHERE kept.caller_id = :caller_id AND kept.key = done.key
 """)  # noqa: S608  # the same
-_CLAIM_ONE = text("""
+_CLAIM_ONE = Prepared("""
     INSERT INTO idempotency_keys (caller_id, key, fingerprint, scopes)
-    VALUES (:caller_id, :key, :fingerprint, CAST(:scopes AS text[])) ON CONFLICT DO NOTHING RETURNING 1
+    VALUES (:caller_id, :key, :fingerprint, CAST(:scopes AS text[])) ON CONFLICT DO NOTHING
 """)
-_KEEP_ONE = text("""
+_KEEP_ONE = Prepared("""
     UPDATE idempotency_keys SET status = :status, headers = CAST(:headers AS jsonb), body = :body
     WHERE caller_id = :caller_id AND key = :key
 """)
@@ -147,7 +148,7 @@ def run_once(session: Session, view: Callable[[], Response]) -> Response:
     response = view()
     headers = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
     answer = {"status": response.status_code, "headers": orjson.dumps(headers).decode(), "body": response.get_data()}
-    session.execute(_KEEP_ONE, answer | {"caller_id": caller.own_id, "key": key})
+    _KEEP_ONE.run(session, answer | {"caller_id": caller.own_id, "key": key})
     return response
 
 
@@ -290,7 +291,7 @@ def _fingerprint() -> bytes:
 def _claim(session: Session, caller: Caller, *, key: str, fingerprint: bytes) -> bool:
     facts = {"caller_id": caller.own_id, "key": key, "fingerprint": fingerprint, "scopes": _scopes_of(caller)}
     with _waiting():
-        return bool(session.scalar(_CLAIM_ONE, facts))
+        return bool(_CLAIM_ONE.run(session, facts))
 
 
 def _scopes_of(caller: Caller) -> str:

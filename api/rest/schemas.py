@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -73,7 +73,7 @@ class Plan:
 
     def write(self, obj: Any) -> dict[str, Any]:
         """Write one object or mapping; attributes it lacks are left out, unless they have a default."""
-        if isinstance(obj, Mapping):
+        if _is_mapping(type(obj)):  # type: ignore[arg-type]  # classes are hashable
             return self._write_parts(obj, obj.get)
         try:
             written = dict(zip(self._keys, self._read(obj), strict=True))
@@ -92,6 +92,11 @@ class Plan:
             if value is not ma.missing:
                 written[key] = value if write is None else write(value)
         return written
+
+
+@cache
+def _is_mapping(kind: type) -> bool:
+    return issubclass(kind, Mapping)
 
 
 def _reads_few(names: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import (
     ARRAY,
@@ -24,6 +24,7 @@ from sqlalchemy import (
 
 from api.core import gate
 from api.core.bulk import COPIED_FROM, array, arrays, copy_in, given, unnest
+from api.core.prepared import Prepared
 from api.locations.service import SELLING
 from api.stock.booking import Balance, LevelKey, Since
 from api.stock.models import Allocation, Backorder, StockLevel
@@ -31,6 +32,7 @@ from api.stock.models import Allocation, Backorder, StockLevel
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
     from datetime import datetime
+    from decimal import Decimal
     from uuid import UUID
 
     from sqlalchemy import ColumnElement, Select, Subquery, TextClause
@@ -58,7 +60,7 @@ _LOCKED = (
 _PLACES = table("locations", column("id"), column("kind"), column("priority"), column("code"))
 """What this domain reads of another's table, in the statements that would otherwise take two."""
 
-_FOR_SALE = (
+_SELLING_LEVELS = (
     _LOCKED.add_columns(_PLACES.c.priority, _PLACES.c.code)
     .join(_PLACES, _PLACES.c.id == _levels.c.location_id)
     .where(
@@ -66,7 +68,27 @@ _FOR_SALE = (
         _levels.c.item_id == any_(given("items", Uuid())),
     )
 )
-_FOR_SALE_AT_ONE = _FOR_SALE.where(_levels.c.location_id == bindparam("location_id", type_=Uuid))
+
+
+class ForSale(NamedTuple):
+    """A locked level, as `_LOCKED` reads it, and where it is among its location's peers."""
+
+    item_id: UUID
+    location_id: UUID
+    on_hand: int
+    reserved: int
+    version: int
+    value: Decimal
+    moved_at: datetime | None
+    reorder_point: int | None
+    priority: int
+    code: str
+
+
+_FOR_SALE = Prepared(_SELLING_LEVELS, ForSale._make)
+_FOR_SALE_AT_ONE = Prepared(
+    _SELLING_LEVELS.where(_levels.c.location_id == bindparam("location_id", type_=Uuid)), ForSale._make
+)
 
 _KEY_TYPES = {"item_id": "uuid", "location_id": "uuid"}
 _LEVEL_TYPES = _KEY_TYPES | {
@@ -130,7 +152,16 @@ _CREATE_MISSING = text(f"""
 """)  # noqa: S608  # only names from the tables above are put into the text
 
 _MOVEMENT_COLUMNS = ", ".join(_MOVEMENT_TYPES)
-_WRITE = text(f"""
+
+
+class Written(NamedTuple):
+    """How many levels were changed, and when."""
+
+    levels: int
+    moment: datetime
+
+
+_WRITE_TEXT = text(f"""
     WITH clock AS (
         SELECT greatest(clock_timestamp(), CAST(:latest AS timestamptz)) AS moment
     ), level AS (
@@ -150,6 +181,7 @@ _WRITE = text(f"""
     )
     SELECT (SELECT count(*) FROM level) AS levels, moment FROM clock
 """)  # noqa: S608  # the same
+_WRITE = Prepared(_WRITE_TEXT, Written._make)
 
 _LOWEST_SINCE = text(f"""
     WITH told AS (
@@ -209,7 +241,7 @@ def lock_for_sale(
     """
     gate.enter(session, item_ids)
     query = _FOR_SALE if location_id is None else _FOR_SALE_AT_ONE
-    return _for_sale(session.execute(query, {"items": array("uuid", item_ids), "location_id": location_id}).all())
+    return _for_sale(query.rows(session, {"items": array("uuid", item_ids), "location_id": location_id}))
 
 
 def lock_for_change(
@@ -241,7 +273,7 @@ def _among[*Columns](query: Select[*Columns], keys: Subquery) -> Select[*Columns
     return query.join(keys, and_(keys.c.item_id == StockLevel.item_id, keys.c.location_id == StockLevel.location_id))
 
 
-def _for_sale(rows: Sequence[AnyRow]) -> tuple[dict[LevelKey, Balance], list[UUID]]:
+def _for_sale(rows: Sequence[AnyRow | ForSale]) -> tuple[dict[LevelKey, Balance], list[UUID]]:
     places = {row.location_id: (row.priority, row.code) for row in rows if getattr(row, "kind", SELLING[0]) in SELLING}
     return _balances(rows), sorted(places, key=lambda place: places[place])
 
@@ -280,8 +312,8 @@ def write(session: Session, book: Book) -> None:
     values = arrays("n", _LEVEL_TYPES, levels)
     values |= arrays("m", _MOVEMENT_TYPES, () if is_copied else movements)
     values |= arrays("k", _PROMISE_TYPES, () if kept_is_copied else kept)
-    written = session.execute(_WRITE, values | {"latest": book.latest()}).one()
-    if written.levels != len(levels):
+    written = _WRITE.first(session, values | {"latest": book.latest()})
+    if written is None or written.levels != len(levels):
         raise LevelChangedUnderLockError
     for movement in book.movements:
         movement.occurred_at = movement.occurred_at or written.moment
@@ -377,7 +409,7 @@ def selling_among(session: Session, location_ids: Collection[UUID]) -> list[UUID
     return list(session.scalars(query.order_by(_PLACES.c.priority, _PLACES.c.code)))
 
 
-def _balances(rows: Iterable[AnyRow]) -> dict[LevelKey, Balance]:
+def _balances(rows: Iterable[AnyRow | ForSale]) -> dict[LevelKey, Balance]:
     return {LevelKey(*row[:2]): Balance(*row[2:8]) for row in rows}  # in the order of _LOCKED
 
 

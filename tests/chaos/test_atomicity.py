@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 from tests.chaos.shop import at_once
+from tests.statements import watched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy.pool import PoolProxiedConnection
     from werkzeug.test import TestResponse
 
+    from api.core.connections import LeanCursor
     from tests.chaos.shop import Shop
 
 type Request = Callable[[], TestResponse]
@@ -250,20 +252,17 @@ def failing_at(shop: Shop, step: int | None) -> Iterator[list[str]]:
     """Let the statement with this number, counted from 0, fail before it is sent; tell what was tried."""
     sent: list[str] = []
 
-    def note(*args: object) -> None:
-        sent.append(str(args[2]))
+    def note(_: LeanCursor, statement: str, __: object) -> None:
+        sent.append(statement)
         if len(sent) - 1 == step:
-            raise CutError(args[2])
+            raise CutError(statement)
 
     def may_commit() -> Moment:
         sent.append(COMMIT)
         return Moment.BEFORE if len(sent) - 1 == step else Moment.NEVER
 
-    engine = shop.engine()
-    event.listen(engine, "before_cursor_execute", note)
-    with cutting_commits(shop, may_commit):
+    with watched(note), cutting_commits(shop, may_commit):
         yield sent
-    event.remove(engine, "before_cursor_execute", note)
 
 
 @contextmanager

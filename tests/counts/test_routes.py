@@ -9,8 +9,8 @@ import pytest
 
 from api.locations import service as locations
 from tests.rest.envelope import assert_problem
+from tests.statements import counted
 from tests.stock.reading import Level, level, many_items
-from tests.test_architecture import counted
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient

@@ -17,7 +17,7 @@ from api.items import service
 from api.items.models import Item
 from tests.live import at_once, committed
 from tests.rest.envelope import assert_problem
-from tests.test_architecture import counted
+from tests.statements import counted
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -5,17 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from api.extensions import db
 from api.items import service
-from tests.test_architecture import counted
+from tests.statements import counted, watched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from flask import Flask
+
+    from api.core.connections import LeanCursor
 
 FILL = """
     INSERT INTO items (id, sku, name, category, tags, attributes, unit_price, words, created_at, updated_at, barcode)
@@ -92,13 +94,12 @@ def explained(session: Session, *, is_deep: bool, **wanted: Any) -> dict[str, An
         after = [key.read(row) for key in keys]
     sent: list[tuple[str, Any]] = []
 
-    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+    def note(_: LeanCursor, statement: str, parameters: Any) -> None:
         if "SAVEPOINT" not in statement:
             sent.append((statement, parameters))
 
-    event.listen(db.engine, "before_cursor_execute", note)
-    listing.page(session, limit=50, after=after)
-    event.remove(db.engine, "before_cursor_execute", note)
+    with watched(note):
+        listing.page(session, limit=50, after=after)
     ((statement, parameters),) = sent
     answer = session.connection().exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters)
     plan: dict[str, Any] = answer.scalar_one()[0]["Plan"]

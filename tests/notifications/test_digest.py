@@ -15,7 +15,7 @@ from api.stock import service as stock
 from tests.factories import GBP
 from tests.notifications.telling import kinds, mails, sent, tell, told
 from tests.notifications.test_telling import fall, prefer
-from tests.test_architecture import counted
+from tests.statements import counted
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session

@@ -20,7 +20,7 @@ from api.returns import service as returns
 from api.stock import service as stock
 from tests.factories import GBP
 from tests.notifications.telling import kinds, mails, sent, tell, told
-from tests.test_architecture import counted
+from tests.statements import counted
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session

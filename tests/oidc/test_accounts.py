@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import event, func, select, text, update
+from sqlalchemy import func, select, text, update
 
 from api.accounts import service as accounts
 from api.audit.models import AuditEntry
@@ -19,6 +19,7 @@ from tests.live import at_once, committed
 from tests.oidc.conftest import ROLES
 from tests.oidc.idp import AUDIENCE, LEFT_OUT
 from tests.rest.envelope import assert_problem
+from tests.statements import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -286,15 +287,13 @@ def test_the_provider_is_who_the_account_belongs_to_and_not_its_login(
     assert_problem(response, 403, "not_a_login", None)
 
 
-def test_a_request_of_a_known_account_reads_once(
-    trusted: ProviderTokens, idp: IdentityProvider, session: Session
-) -> None:
+@pytest.mark.usefixtures("session")
+def test_a_request_of_a_known_account_reads_once(trusted: ProviderTokens, idp: IdentityProvider) -> None:
     token = idp.token(roles=["warehouse"])
     trusted.read(token)
-    statements: list[str] = []
-    event.listen(session.get_bind(), "before_cursor_execute", lambda *details: statements.append(details[2]))
 
-    trusted.read(token)
+    with counted() as statements:
+        trusted.read(token)
 
     assert len(statements) == 1
     assert statements[0].startswith("SELECT")

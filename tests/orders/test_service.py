@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 from api.items import service as items
 from api.locations.errors import LocationUnknown
@@ -23,6 +23,7 @@ from api.orders.errors import (
 from api.stock import service as stock
 from api.stock.errors import InsufficientStock
 from tests.factories import GBP
+from tests.statements import counted
 from tests.stock.reading import Level, differences, everything, ledger, level, many_items
 
 if TYPE_CHECKING:
@@ -162,15 +163,10 @@ class TestPlacing:
         place, ids = make.location(), many_items(session, lines)
         receipt = [stock.Line(item_id=item_id, quantity=1) for item_id in ids]
         stock.receive(session, location_id=place.id, lines=receipt, by=make.by)
-        sent: list[str] = []
-
-        def count(*args: object) -> None:
-            sent.append(str(args[2]))
-
-        event.listen(session.connection(), "before_cursor_execute", count)
         wanted = [orders.LineRequest(item_id=item_id, quantity=1) for item_id in ids]
-        orders.place(session, {"lines": wanted}, currency=GBP, by=make.by)
-        event.remove(session.connection(), "before_cursor_execute", count)
+
+        with counted() as sent:
+            orders.place(session, {"lines": wanted}, currency=GBP, by=make.by)
 
         assert len(sent) == 5, sent
 

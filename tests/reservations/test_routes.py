@@ -10,8 +10,8 @@ import pytest
 from api.reservations import service as reservations
 from tests.reservations.clock import end, grow_old
 from tests.rest.envelope import assert_problem
+from tests.statements import counted
 from tests.stock.reading import Level, level, many_items
-from tests.test_architecture import counted
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient

@@ -391,7 +391,7 @@ class TestTheSweep:
         session.execute(MANY_HELD)
         session.execute(text("ANALYZE reservations"))
 
-        with explained(session) as plans:
+        with explained() as plans:
             assert reservations.lapse(session, by=make.by) == 2
 
         entered = [node for plan in plans for node in nodes(plan) if node.get("Index Name") == "ix_reservations_held"]

@@ -10,7 +10,7 @@ import pytest
 
 from api.stock import service as stock
 from tests.rest.envelope import assert_problem
-from tests.test_architecture import counted
+from tests.statements import counted
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient

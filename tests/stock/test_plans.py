@@ -9,7 +9,6 @@ from uuid import UUID
 
 import psycopg
 import pytest
-from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from api import create_app
@@ -17,6 +16,7 @@ from api.extensions import db
 from api.stock import reading, service
 from bench.warehouse import ITEM, PLACE, fill
 from tests.conftest import disposing
+from tests.statements import watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from api.config import Settings
+    from api.core.connections import LeanCursor
     from api.embedded import Postgres
 
 ITEMS, MOVEMENTS = 6_000, 60_000
@@ -61,7 +62,7 @@ LEDGERS: list[dict[str, Any]] = [
 def test_a_page_of_levels_reads_no_big_table_as_a_whole(
     warehouse: Session, wanted: dict[str, Any], *, is_deep: bool
 ) -> None:
-    with explained(warehouse) as plans:
+    with explained() as plans:
         service.levels(warehouse, **wanted).page(warehouse, limit=50, after=[MIDDLE, ANYWHERE] if is_deep else None)
 
     assert_bounded(plans[-1])
@@ -72,14 +73,14 @@ def test_a_page_of_levels_reads_no_big_table_as_a_whole(
 def test_a_page_of_the_ledger_reads_no_big_table_as_a_whole(
     warehouse: Session, wanted: dict[str, Any], *, is_deep: bool
 ) -> None:
-    with explained(warehouse) as plans:
+    with explained() as plans:
         service.movements(warehouse, **wanted).page(warehouse, limit=50, after=[THEN, MIDDLE] if is_deep else None)
 
     assert_bounded(plans[-1])
 
 
 def test_availability_and_verifying_an_item_read_what_is_its_own(warehouse: Session) -> None:
-    with explained(warehouse) as plans:
+    with explained() as plans:
         service.availability(warehouse, MIDDLE)
         service.verify(warehouse, item_id=MIDDLE)
 
@@ -90,7 +91,7 @@ def test_availability_and_verifying_an_item_read_what_is_its_own(warehouse: Sess
 def test_a_valuation_reads_a_day_of_the_ledger(warehouse: Session) -> None:
     reading.close_days(warehouse)
 
-    with explained(warehouse) as plans:
+    with explained() as plans:
         service.valuation(warehouse, currency="GBP", as_of=THEN)
 
     assert not BIG & scanned(plans[-1])
@@ -115,22 +116,20 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 @contextmanager
-def explained(session: Session) -> Iterator[list[dict[str, Any]]]:
+def explained() -> Iterator[list[dict[str, Any]]]:
     """Collect the plans of the statements that are sent meanwhile, as they were carried out."""
     plans: list[dict[str, Any]] = []
 
-    def explain(_: object, cursor: Any, statement: str, parameters: Any, *__: object) -> None:
+    def explain(cursor: LeanCursor, statement: str, parameters: Any) -> None:
         if statement.lstrip().startswith(("SELECT", "WITH")):
-            with cursor.connection.cursor() as other:
-                other.execute(f"EXPLAIN (ANALYZE, TIMING off, FORMAT JSON) {statement}", parameters)
-                plans.append(other.fetchone()[0][0]["Plan"])
+            with psycopg.Cursor(cursor.connection) as other:
+                other.execute(f"EXPLAIN (ANALYZE, TIMING off, FORMAT JSON) {statement}".encode(), parameters)
+                row = other.fetchone()
+                assert row is not None
+                plans.append(row[0][0]["Plan"])
 
-    engine = session.get_bind().engine
-    event.listen(engine, "before_cursor_execute", explain)
-    try:
+    with watched(explain):
         yield plans
-    finally:
-        event.remove(engine, "before_cursor_execute", explain)
 
 
 @pytest.fixture(scope="module")

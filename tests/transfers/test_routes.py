@@ -8,8 +8,8 @@ from uuid import uuid4
 import pytest
 
 from tests.rest.envelope import assert_problem
+from tests.statements import counted
 from tests.stock.reading import Level, level, many_items
-from tests.test_architecture import counted
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
