@@ -154,7 +154,7 @@ class ResponseSchema(Schema):
 
     def _serialize(self, obj: Any, *, many: bool = False) -> Any:
         """Write an object, or many, as marshmallow would."""
-        hidden = frozenset(step.key for step in self._conditional if not self._shows(step))
+        hidden = self._hidden()
         plan = self._plans.get(hidden)
         if plan is None:
             if len(self._plans) >= MOST_PLANS:
@@ -163,8 +163,9 @@ class ResponseSchema(Schema):
         write = plan.write
         return [write(row) for row in obj] if many else write(obj)
 
-    def _shows(self, step: Step) -> bool:
-        return step.scope is None or caller.whoever().may(step.scope)
+    def _hidden(self) -> frozenset[str]:
+        """Name the fields that this caller is not shown."""
+        return frozenset(key for key, scope in self._scopes if not caller.whoever().may(scope))
 
     @cached_property
     def _plans(self) -> dict[frozenset[str], Plan]:
@@ -176,21 +177,18 @@ class ResponseSchema(Schema):
         return [_step(name, field) for name, field in self.dump_fields.items()]
 
     @cached_property
-    def _conditional(self) -> list[Step]:
-        """The fields that not every answer shows."""
-        return [step for step in self._steps if step.scope is not None]
+    def _scopes(self) -> list[tuple[str, str]]:
+        """The fields that not everybody is shown, and what shows them."""
+        return [(step.key, step.scope) for step in self._steps if step.scope is not None]
 
 
 class SparseSchema(ResponseSchema):
     """The rows of a list whose query can name the fields it wants (as `shown`); the others are left out."""
 
-    def _shows(self, step: Step) -> bool:
+    def _hidden(self) -> frozenset[str]:
         shown = g.get("shown")
-        return (shown is None or step.key in shown) and super()._shows(step)
-
-    @cached_property
-    def _conditional(self) -> list[Step]:
-        return self._steps
+        hidden = super()._hidden()
+        return hidden if shown is None else hidden.union(step.key for step in self._steps if step.key not in shown)
 
 
 class UpdateSchema(Schema):
