@@ -145,21 +145,25 @@ class KeyRing:
         return self._keys
 
     def _reload(self) -> None:
-        with self._lock:
-            self._read_at = time.monotonic()
+        with self._lock:  # whoever comes while the keys are read waits for them
             try:
                 changed_at = self._directory.stat().st_mtime_ns
+                if changed_at != self._seen:
+                    self._keys = self._found()
+                    self._seen = changed_at
             except FileNotFoundError:
                 return
-            if changed_at == self._seen:
-                return
-            try:
-                self._keys = {path.stem: self._keys.get(path.stem) or _read(path) for path in _files(self._directory)}
-            except NoSigningKeyError:
-                if not self._keys:
-                    raise
-                log.exception("signing_keys_unreadable")  # those that are known go on
-            self._seen = changed_at
+            finally:
+                self._read_at = time.monotonic()
+
+    def _found(self) -> dict[str, Key]:
+        try:
+            return {path.stem: self._keys.get(path.stem) or _read(path) for path in _files(self._directory)}
+        except NoSigningKeyError:
+            if not self._keys:
+                raise
+            log.exception("signing_keys_unreadable")  # those that are known go on
+            return self._keys
 
 
 def create(directory: Path, algorithm: Algorithm = "RS256") -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import stat
 import time
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from tests.factories import Factory
 
 ME, JWKS = "/api/v1/users/me", "/.well-known/jwks.json"
+MANY, ROUNDS = 8, 20
 OVERLAP = 630
 """The life of an access token, and how far clocks may differ."""
 
@@ -81,6 +84,21 @@ def test_a_running_process_notices_a_new_key_when_a_token_names_it(tmp_path: Pat
 
     assert ring.verifying_key(second).kid == second
     assert ring.signing_key.kid == second
+
+
+def test_who_comes_while_the_keys_are_read_for_the_first_time_waits_for_them(tmp_path: Path) -> None:
+    kid = keys.create(tmp_path)
+
+    for _ in range(ROUNDS):
+        ring, start = KeyRing(tmp_path, overlap_seconds=OVERLAP), Barrier(MANY)
+
+        def ask(ring: KeyRing = ring, start: Barrier = start) -> tuple[str, str]:
+            start.wait()
+            return ring.signing_key.kid, ring.verifying_key(kid).kid
+
+        with ThreadPoolExecutor(MANY) as threads:
+            answers = [threads.submit(ask) for _ in range(MANY)]
+        assert {answer.result() for answer in answers} == {(kid, kid)}
 
 
 def test_a_broken_file_disturbs_nobody_who_is_running(tmp_path: Path) -> None:
