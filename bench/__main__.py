@@ -9,9 +9,10 @@ from bench.contention import contention
 from bench.hot import hot
 from bench.news import news
 from bench.scale import scale
+from bench.soak import soak
 
 
-@click.group(commands=[compare, contention, hot, news, scale])
+@click.group(commands=[compare, contention, hot, news, scale, soak])
 def bench() -> None:
     """Put load on a running Stockroom and check what it promises."""
 

@@ -33,7 +33,7 @@ EMAIL, PASSWORD = "bench@example.com", "correct horse battery staple"  # opens n
 SECRET = "a secret of the load programs, forty-odd characters"  # noqa: S105  # the same
 PATIENCE_SECONDS = 60.0
 AMPLE_LIMITS = dict.fromkeys(
-    ("LOGIN_LIMIT", "LOGIN_GLOBAL_LIMIT", "NETWORK_LIMIT", "ACCOUNT_LIMIT"), "1000000 per minute"
+    ("LOGIN_LIMIT", "LOGIN_ACCOUNT_LIMIT", "LOGIN_GLOBAL_LIMIT", "NETWORK_LIMIT", "ACCOUNT_LIMIT"), "1000000 per minute"
 )
 """All load comes from one address and few accounts; that a limit is reached is measured elsewhere."""
 

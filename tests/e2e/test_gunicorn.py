@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from socket import create_connection
 from typing import TYPE_CHECKING
 
 import httpx
+import psutil
 import pytest
 
 from tests.conftest import answers, environment_of, gunicorn, serving
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from api.embedded import Postgres, Valkey
+
+PASSWORDS, HASH_BYTES = 16, 19 * 2**20
 
 
 def test_a_database_that_could_lose_orders_with_the_power_is_refused(server_environment: dict[str, str]) -> None:
@@ -96,3 +100,26 @@ def _raw(url: httpx.URL, request: bytes) -> tuple[int, dict[str, Any]]:
                 break
     head, _, body = answer.partition(b"\r\n\r\n")
     return int(head.split()[1]), json.loads(body) if body.startswith(b"{") else {}
+
+
+def test_passwords_that_are_checked_leave_no_memory_behind(server_environment: dict[str, str]) -> None:
+    """Each takes 19 MiB for a moment, and the C library would keep as much for every thread."""
+    with gunicorn(server_environment) as (process, url):
+        wait_until(lambda: answers(url.join("/ready"), process), seconds=60)
+        assert set(map(_log_in, [url] * 4, range(4))) == {401}
+        before = _resident(process.pid)
+        with ThreadPoolExecutor(PASSWORDS) as threads:
+            statuses = list(threads.map(_log_in, [url] * PASSWORDS, range(4, 4 + PASSWORDS)))
+        after = _resident(process.pid)
+
+    assert set(statuses) == {401}
+    assert after - before < HASH_BYTES
+
+
+def _log_in(url: httpx.URL, number: int) -> int:
+    nobody = {"username": f"nobody{number}@example.com", "password": "a wrong horse"}
+    return httpx.post(url.join("/api/v1/auth/token"), json=nobody, timeout=60).status_code
+
+
+def _resident(pid: int) -> int:
+    return sum(worker.memory_info().rss for worker in psutil.Process(pid).children())
