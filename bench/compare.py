@@ -16,6 +16,7 @@ import platform
 import statistics
 import sys
 import time
+from collections import Counter
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -36,7 +37,7 @@ from rich.console import Console
 from rich.table import Table
 
 from api.embedded import Postgres, Valkey
-from bench import load, postgres, servers
+from bench import load, postgres, servers, shops
 from bench.load import Request
 from bench.warehouse import ITEM, PLACE, fill
 
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from bench.load import Run
+    from bench.peers.shop import Shop
     from bench.servers import Server
 
 STOCKROOM, FASTAPI, POSTGRES, ROW_LOCK, FLASK, WSGI = (
@@ -130,6 +132,9 @@ TARGETS = (
 LEAST_LENGTH, MOST_LENGTH = 0.8, 1.2
 """Answers under load are as long as the one that was looked at, but for ids and numbers."""
 
+BETTER_THAN_SHOPS = 100.0
+"""So many times the orders of the best shop."""
+
 MOST_TAIL = 5.0
 """p99 is at most so many times p50."""
 
@@ -144,9 +149,13 @@ class Field:
     database: Postgres
     servers: Mapping[str, Sequence[Server]]
     tokens: Mapping[str, str]
+    shops: Mapping[str, Shop]
     runs: dict[tuple[str, str], list[Run]] = field(default_factory=dict)
     placed: int = 0
     """Orders that were answered with 201."""
+
+    sold: Counter[str] = field(default_factory=Counter)
+    """Orders that each shop has answered."""
 
     in_flight: int = 0
     """Orders that may have been placed without an answer, because time was up."""
@@ -177,13 +186,17 @@ class Field:
 @click.option("--rounds", default=3, show_default=True, type=click.IntRange(1), help="How often each is measured.")
 @click.option("--seconds", default=5, show_default=True, type=click.IntRange(1), help="How long one measurement takes.")
 @click.option("--only", multiple=True, help="Only cases whose name contains this; may be repeated.")
+@click.option("--shop", "wanted", multiple=True, type=click.Choice(sorted(shops.SHOPS)), help="Measure this shop, too.")
 @click.option("--starts", default=3, show_default=True, help="How often a cold start is measured.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write everything to this file, as JSON.")
-def compare(*, rounds: int, seconds: int, only: Sequence[str], starts: int, out: Path | None) -> None:
+def compare(  # what a program has
+    *, rounds: int, seconds: int, only: Sequence[str], wanted: Sequence[str], starts: int, out: Path | None
+) -> None:
     """Measure Stockroom beside FastAPI, PostgreSQL alone and the floor; exit code 1 when an answer is wrong."""
     cases = [case for case in CASES if not only or any(word in case.name for word in only)]
+    cases = [replace(case, among=(*case.among, *wanted)) if case.name == ORDER_3 else case for case in cases]
     with ExitStack() as running:
-        field_, environment = _start(running)
+        field_, environment = _start(running, wanted)
         faults = _check_answers(field_)
         for case in cases:
             faults += _measure(field_, case, rounds=rounds, seconds=seconds)
@@ -202,7 +215,7 @@ def compare(*, rounds: int, seconds: int, only: Sequence[str], starts: int, out:
 # Starting -----------------------------------------------------------------------------------------------------------
 
 
-def _start(running: ExitStack) -> tuple[Field, dict[str, str]]:
+def _start(running: ExitStack, wanted: Iterable[str]) -> tuple[Field, dict[str, str]]:
     directory = Path(running.enter_context(TemporaryDirectory(prefix="stockroom-bench-", ignore_cleanup_errors=True)))
     database = Postgres.start(directory, options=SERVER_OPTIONS)
     running.callback(database.stop)
@@ -230,7 +243,19 @@ def _start(running: ExitStack) -> tuple[Field, dict[str, str]]:
     }
     url = found[STOCKROOM][0].url
     tokens = {role: servers.log_in(url, email, servers.PASSWORD) for role, email in ROLES.items()}
-    return Field(database, found, tokens), environment
+    opened = {
+        name: shops.opened(
+            name,
+            running,
+            directory=directory,
+            database=database,
+            redis_url=valkey.url,
+            workers=WORKERS,
+            items=ITEMS,
+        )
+        for name in dict.fromkeys(wanted)
+    }
+    return Field(database, found, tokens, opened), environment
 
 
 def _bare(app: str) -> list[str]:
@@ -269,7 +294,9 @@ def _measure(field_: Field, case: Case, *, rounds: int, seconds: int) -> list[st
     for number in range(rounds + 1):
         for who in case.among:
             run = _with_costs(field_, case, who, seconds if number else min(seconds, 2))
-            if case.request.lines and who != ROW_LOCK:
+            if who in field_.shops:
+                field_.sold[who] += run.requests
+            elif case.request.lines and who != ROW_LOCK:
                 field_.placed += run.requests
                 field_.in_flight += case.connections if who in field_.servers else 0
             if run.refused or run.broken:
@@ -283,6 +310,7 @@ def _measure(field_: Field, case: Case, *, rounds: int, seconds: int) -> list[st
 def _with_costs(field_: Field, case: Case, who: str, seconds: int) -> Run:
     """Drive load, and tell what it cost the processors on the other side."""
     theirs = [server.pid for server in field_.servers.get(who, ())]
+    theirs += [field_.shops[who].pid] if who in field_.shops else []
     watched = (theirs, [pid for pid in (field_.database.pid,) if pid])
     before = [_processor_seconds(pids) for pids in watched]
     run = _run(field_, case, who, seconds)
@@ -308,6 +336,8 @@ def _run(field_: Field, case: Case, who: str, seconds: int) -> Run:
         return load.drive(
             urls, case.request, token=token, items=case.items, connections=case.connections, seconds=seconds
         )
+    if who in field_.shops:
+        return shops.drive(field_.shops[who], connections=case.connections, seconds=seconds)
     place = f"{PLACE}-{0:012x}"
     if who == ROW_LOCK:
         script = postgres.row_lock(item=f"{ITEM}-{0:012x}", place=place)
@@ -434,6 +464,9 @@ def _check_books(field_: Field) -> list[str]:
         faults.append(f"{orders} orders, {events} events and {keys} kept answers")
     if differences:
         faults.append(f"the integrity view names {differences} differences")
+    for who, shop in field_.shops.items():
+        if (there := shop.placed()) != field_.sold[who]:
+            faults.append(f"{who}: {field_.sold[who]} orders were answered and {there} are there")
     return faults
 
 
@@ -455,6 +488,8 @@ def _report(
         for one in TARGETS
         if (one.case, one.beside) in measured
     ]
+    shops_ = [measured[ORDER_3, who] for who in field_.shops if (ORDER_3, who) in measured]
+    targets += [_at_least(f"{ORDER_3}: Stockroom / the best shop", min(shops_), BETTER_THAN_SHOPS)] if shops_ else []
     tails = {row["case"]: row["p99_ms"] / row["p50_ms"] for row in rows if row["who"] == STOCKROOM}
     tails.pop(HOT, None)
     targets += [_at_most(f"{name}: p99 / p50", tail, MOST_TAIL) for name, tail in tails.items()]
@@ -464,7 +499,7 @@ def _report(
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": _machine(),
-        "versions": _versions(),
+        "versions": _versions() | {name: shop.version for name, shop in field_.shops.items()},
         "rows": rows,
         "targets": targets,
         "memory_mb": memory,
