@@ -251,7 +251,6 @@ def _start(running: ExitStack, wanted: Iterable[str]) -> tuple[Field, dict[str, 
             database=database,
             redis_url=valkey.url,
             workers=WORKERS,
-            items=ITEMS,
         )
         for name in dict.fromkeys(wanted)
     }

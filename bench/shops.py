@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from bench.load import Run
-from bench.peers import vendure
+from bench.peers import medusa, vendure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from api.embedded import Postgres
     from bench.peers.shop import Shop
 
-SHOPS: Mapping[str, Callable[..., object]] = {"vendure": vendure.serving}
+SHOPS: Mapping[str, Callable[..., object]] = {"medusa": medusa.serving, "vendure": vendure.serving}
 CACHE = Path.home() / ".cache" / "stockroom-bench"
 """Where they are installed once, and found the next time."""
 
@@ -29,17 +29,17 @@ LEAST_SECONDS = 15
 """They place a few orders a second; fewer seconds would tell little."""
 
 PATIENCE_SECONDS = 60.0
+ITEMS = 1_000
+"""Of its catalogue, which takes them longer to make than an order depends on it."""
 
 
-def opened(
-    name: str, running: ExitStack, *, directory: Path, database: Postgres, redis_url: str, workers: int, items: int
-) -> Shop:
+def opened(name: str, running: ExitStack, *, directory: Path, database: Postgres, redis_url: str, workers: int) -> Shop:
     """Install and start a shop with a catalogue of its own on the same database server."""
     database.create_database(name)
     logs = directory / name
     logs.mkdir()
     serving = SHOPS[name](
-        logs, cache=CACHE, database_url=database.url(name), redis_url=redis_url, workers=workers, items=items
+        logs, cache=CACHE, database_url=database.url(name), redis_url=redis_url, workers=workers, items=ITEMS
     )
     shop: Shop = running.enter_context(serving)  # type: ignore[arg-type]  # each has its own module, all the same shape
     return shop

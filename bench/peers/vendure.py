@@ -8,35 +8,31 @@ query may cost among them: they would only add to its work.
 
 from __future__ import annotations
 
-import json
-import os
 import select
-import shutil
-import signal
-import subprocess
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from socket import create_server
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
-import click
 import httpx
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from bench.peers import npm
 from bench.peers.shop import Shop
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    import subprocess
+    from collections.abc import Iterator, Sequence
     from random import Random
 
 FILES = Path(__file__).with_name("vendure")
-VERSION: str = json.loads((FILES / "package.json").read_text("utf-8"))["dependencies"]["@vendure/core"]
+VERSION = npm.version(FILES, "@vendure/core")
 AMPLE = 500_000
 """Units of each item: nobody is refused."""
 
 LINES = 3
-START_SECONDS, STOP_SECONDS = 120, 30
+START_SECONDS = 120
 DRIVER = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD", "dbname": "PGDATABASE"}
 """What the parts of a database's URL are called in the environment."""
 
@@ -71,23 +67,20 @@ def serving(
     directory: Path, *, cache: Path, database_url: str, redis_url: str, workers: int, items: int
 ) -> Iterator[Shop]:
     """Install it unless it is there, fill the empty database, start it, and stop it at the end; logs to directory."""
-    place = _installed(cache)
+    place = npm.installed(FILES, cache, release=VERSION)
     with create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     database = conninfo_to_dict(database_url)
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": os.environ["HOME"],
-        "NODE_ENV": "production",
-        "VENDURE_DISABLE_TELEMETRY": "true",
-        "SUPERADMIN_PASSWORD": "correct horse battery staple",  # opens nothing but this server
-        "COOKIE_SECRET": "a secret of the load programs",  # the same
-        "REDIS_URL": redis_url,
-        "PORT": str(port),
+    environment = npm.environment(
+        VENDURE_DISABLE_TELEMETRY="true",
+        SUPERADMIN_PASSWORD="correct horse battery staple",  # noqa: S106  # opens nothing but this server
+        COOKIE_SECRET="a secret of the load programs",  # noqa: S106  # the same
+        REDIS_URL=redis_url,
+        PORT=str(port),
         **{DRIVER[name]: str(value) for name, value in database.items() if name in DRIVER},
-    }
+    )
     with (directory / "vendure.log").open("ab") as log:
-        _seed(place, environment, items, log)
+        npm.run(["node", "seed.js", str(items), str(AMPLE)], place, environment, log)
         with psycopg.connect(database_url, autocommit=True) as connection:
             connection.execute("VACUUM (ANALYZE)")
             variants = [str(found) for (found,) in connection.execute("SELECT id FROM product_variant")]
@@ -102,57 +95,8 @@ def serving(
                 count = connection.execute('SELECT count(*) FROM "order" WHERE "orderPlacedAt" IS NOT NULL').fetchone()
             return int(count[0]) if count else 0
 
-        with _running(place, environment, workers, log) as pid:
+        with npm.running(["node", "serve.js", str(workers)], place, environment, log, _is_ready) as pid:
             yield Shop("Vendure", VERSION, url, pid, 1, buy, placed)
-
-
-def _installed(cache: Path) -> Path:
-    """Install it beside its place and move it there whole, so that an interrupted attempt is not taken for it."""
-    place = cache / f"vendure-{VERSION}"
-    if not place.exists():
-        draft = place.with_name(f"{place.name}.new")
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(parents=True)
-        shutil.copy(FILES / "package.json", draft)
-        command = ["npm", "install", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-        subprocess.run(command, cwd=draft, check=True, stdout=subprocess.DEVNULL)  # noqa: S603  # with npm's own settings
-        draft.replace(place)
-    for script in FILES.glob("*.js"):
-        shutil.copy(script, place)
-    return place
-
-
-def _seed(place: Path, environment: Mapping[str, str], items: int, log: IO[bytes]) -> None:
-    command = ["node", "seed.js", str(items), str(AMPLE)]
-    done = subprocess.run(command, cwd=place, env=environment, stdout=log, stderr=log, check=False)  # noqa: S603  # of our own
-    if done.returncode:
-        message = f"Vendure could not fill its database, see {log.name}"
-        raise click.ClickException(message)
-
-
-@contextmanager
-def _running(place: Path, environment: Mapping[str, str], workers: int, log: IO[bytes]) -> Iterator[int]:
-    """Start a group of processes, wait until every server of it listens, and stop them all at the end."""
-    process = subprocess.Popen(  # noqa: S603  # list arguments of our own
-        ["node", "serve.js", str(workers)],  # noqa: S607  # wherever it is installed
-        cwd=place,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=log,
-        start_new_session=True,
-    )
-    try:
-        if not _is_ready(process):
-            message = f"Vendure does not start, see {log.name}"
-            raise click.ClickException(message)
-        yield process.pid
-    finally:
-        process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(STOP_SECONDS)
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
 
 
 def _is_ready(process: subprocess.Popen[bytes]) -> bool:
