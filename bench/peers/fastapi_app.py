@@ -35,14 +35,17 @@ from sqlalchemy import (
     BigInteger,
     ForeignKey,
     Identity,
+    Integer,
     LargeBinary,
     Numeric,
     SmallInteger,
     String,
     Text,
+    cast,
     func,
     or_,
     select,
+    true,
     tuple_,
     update,
 )
@@ -208,6 +211,7 @@ class Allocation(Base):
     location_id: Mapped[UUID] = mapped_column(primary_key=True)
     item_id: Mapped[UUID]
     quantity: Mapped[int]
+    expires_at: Mapped[datetime | None]
 
 
 class Order(Base):
@@ -689,14 +693,21 @@ async def list_levels(
     limit: Limit = 50,
     cursor: str | None = None,
 ) -> Any:  # noqa: ANN401  # the same
-    """List levels with what is available."""
+    """List levels with what is available; a hold whose time is over keeps nothing, whether it was released or not."""
+    over = (
+        select(cast(func.coalesce(func.sum(Allocation.quantity), 0), Integer).label("units"))
+        .where(Allocation.item_id == StockLevel.item_id, Allocation.location_id == StockLevel.location_id)
+        .where(Allocation.expires_at <= func.clock_timestamp())
+        .lateral()
+    )
+    reserved = StockLevel.reserved - over.c.units
     query = (
         select(
             StockLevel.item_id,
             StockLevel.location_id,
             StockLevel.on_hand,
-            StockLevel.reserved,
-            (StockLevel.on_hand - StockLevel.reserved).label("available"),
+            reserved.label("reserved"),
+            (StockLevel.on_hand - reserved).label("available"),
             StockLevel.reorder_point,
             StockLevel.is_low,
             StockLevel.version,
@@ -708,6 +719,8 @@ async def list_levels(
             Location.name.label("location_name"),
             Location.kind.label("location_kind"),
         )
+        .select_from(StockLevel)
+        .join(over, true())
         .join(Item, Item.id == StockLevel.item_id)
         .join(Location, Location.id == StockLevel.location_id)
         .order_by(StockLevel.item_id, StockLevel.location_id)
