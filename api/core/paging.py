@@ -7,16 +7,17 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from itsdangerous import BadSignature, URLSafeSerializer
-from sqlalchemy import and_, func, literal_column, or_, select, tuple_
+from sqlalchemy import and_, bindparam, func, literal, literal_column, or_, select, tuple_
 
 from api.core.errors import Malformed
 from api.core.orm import Base
-from api.core.prepared import named
+from api.core.prepared import Prepared, named
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -73,18 +74,11 @@ class Listing:
             The rows, and the key values to continue after (empty when there is nothing more).
 
         """
-        keys = self._keys()
-        query = self.query if after is None else self.query.where(_beyond(keys, after))
-        result = session.execute(query.order_by(*(key.ordered() for key in keys)).limit(limit + 1))
-        found = result.all()
-        if found and len(found[0]) == 1 and isinstance(found[0][0], Base):
-            rows: list[Any] = [entity for (entity,) in found]
-        else:
-            rows = list(map(named(tuple(result.keys())), found))
+        rows = self._read(session, limit=limit + 1, after=after)
         if len(rows) <= limit:
             return rows, []
         rows.pop()
-        return rows, [key.read(rows[-1]) for key in keys]
+        return rows, [key.read(rows[-1]) for key in self._keys()]
 
     def count(self, session: Session, *, at_most: int) -> int:
         """Count the rows of all pages together, but no further than `at_most`."""
@@ -96,16 +90,53 @@ class Listing:
         """Tell the Python types of the key's parts."""
         return tuple(key.column.type.python_type for key in self._keys())
 
+    def _read(self, session: Session, *, limit: int, after: Sequence[object] | None) -> list[Any]:
+        types = [key.column.type for key in self._keys()]
+        values = None if after is None else [literal(value, kind) for value, kind in zip(after, types, strict=True)]
+        result = session.execute(self._query(values).limit(limit))
+        found = result.all()
+        if found and len(found[0]) == 1 and isinstance(found[0][0], Base):
+            return [entity for (entity,) in found]
+        return list(map(named(tuple(result.keys())), found))
+
+    def _query(self, after: Sequence[ColumnElement[Any]] | None) -> Select[Any]:
+        keys = self._keys()
+        query = self.query if after is None else self.query.where(_beyond(keys, after))
+        return query.order_by(*(key.ordered() for key in keys))
+
     def _keys(self) -> list[Key]:
         return [key if isinstance(key, Key) else Key(key, attrgetter(key.key), self.descending) for key in self.keys]
 
 
-def _beyond(keys: Sequence[Key], after: Sequence[object]) -> ColumnElement[bool]:
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedListing(Listing):
+    """A list of columns that is asked for often and is always the same: its pages are statements that are made once.
+
+    How many rows a page has is written into the statement, so that PostgreSQL, too, plans it once.
+    """
+
+    def _read(self, session: Session, *, limit: int, after: Sequence[object] | None) -> list[Any]:
+        statement = _page(self, limit, is_first=after is None)
+        return statement.rows(session, {f"after_{place}": value for place, value in enumerate(after or ())})
+
+    def _page(self, limit: int, *, is_first: bool) -> Prepared[Any]:
+        types = [key.column.type for key in self._keys()]
+        after = [bindparam(f"after_{place}", type_=kind) for place, kind in enumerate(types)]
+        query = self._query(None if is_first else after).limit(literal_column(str(limit)))
+        return Prepared(query, named(tuple(query.selected_columns.keys())))
+
+
+@lru_cache(maxsize=256)
+def _page(listing: PreparedListing, limit: int, *, is_first: bool) -> Prepared[Any]:
+    return listing._page(limit, is_first=is_first)  # noqa: SLF001  # of this module
+
+
+def _beyond(keys: Sequence[Key], after: Sequence[ColumnElement[Any]]) -> ColumnElement[bool]:
     """Tell which rows come after those with these key values; one comparison of rows where all go one way."""
     descending = keys[0].descending
     if all(key.descending is descending for key in keys):
         position = tuple_(*(key.column for key in keys))
-        return position < tuple(after) if descending else position > tuple(after)
+        return position < tuple_(*after) if descending else position > tuple_(*after)
     first, *others = keys
     if not others:
         return first.follows(after[0])

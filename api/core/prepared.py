@@ -18,8 +18,6 @@ from sqlalchemy.dialects.postgresql import psycopg as dialects
 from sqlalchemy.exc import DBAPIError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from sqlalchemy import ClauseElement, Connection
     from sqlalchemy.orm import Session
 
@@ -50,37 +48,29 @@ class Prepared[Row]:
     def __init__(self, statement: ClauseElement | str, row: Rows[Row]) -> None: ...
 
     def __init__(self, statement: ClauseElement | str, row: Rows[Any] = tuple) -> None:
-        """Make the text once; all of its parameters are given each time, so constants stand in it as literals.
-
-        Raises:
-            ValueError: there is a constant among the parameters.
-
-        """
+        """Make the text once; its constants go with it each time, the other parameters are given."""
         made = (text(statement) if isinstance(statement, str) else statement).compile(dialect=_DIALECT)
-        if any(value is not None for value in made.params.values()):
-            message = f"write constants as literals: {made.params}"
-            raise ValueError(message)
-        self._text = str(made)
-        self._row = row
+        self._text, self._row = str(made), row
+        self._constants = {name: value for name, value in made.params.items() if value is not None}
 
-    def rows(self, session: Session, parameters: Mapping[str, Any]) -> list[Row]:
+    def rows(self, session: Session, parameters: dict[str, Any]) -> list[Row]:
         """Read all rows."""
         return list(map(self._row, self._send(session, parameters).fetchall()))
 
-    def first(self, session: Session, parameters: Mapping[str, Any]) -> Row | None:
+    def first(self, session: Session, parameters: dict[str, Any]) -> Row | None:
         """Read the only row; None when there is none."""
         row = self._send(session, parameters).fetchone()
         return None if row is None else self._row(row)
 
-    def run(self, session: Session, parameters: Mapping[str, Any]) -> int:
+    def run(self, session: Session, parameters: dict[str, Any]) -> int:
         """Send it without reading anything; tells how many rows it has changed or found."""
         return self._send(session, parameters).rowcount
 
-    def _send(self, session: Session, parameters: Mapping[str, Any]) -> psycopg.Cursor[Any]:
+    def _send(self, session: Session, parameters: dict[str, Any]) -> psycopg.Cursor[Any]:
         connection = session.connection()
         cursor = _cursor(connection)
         try:
-            return cursor.execute(self._text, parameters)
+            return cursor.execute(self._text, self._constants | parameters if self._constants else parameters)
         except psycopg.Error as error:
             raise _translated(connection, cursor, self._text, error) from error
         except Exception:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -28,7 +29,7 @@ from sqlalchemy.exc import IntegrityError
 
 from api.core import bulk
 from api.core.orm import Repository
-from api.core.paging import Key, Listing
+from api.core.paging import Key, Listing, PreparedListing
 from api.core.prepared import Prepared, named
 from api.items import wording
 from api.items.models import Item
@@ -207,10 +208,9 @@ class ItemRepository(Repository[Item]):
         self, filters: Mapping[str, Any], *, wanted: str | None, archived: bool, sort: Sequence[tuple[str, bool]]
     ) -> Listing:
         """List items, narrowed by `FILTERS` and by a tsquery; an empty one finds nothing."""
-        query: Select[Any] = select(*_SHOWN).where(
-            _items.archived_at.is_not(None) if archived else _items.archived_at.is_(None)
-        )
-        query = query.where(*(FILTERS[name](value) for name, value in filters.items()))
+        if not filters and wanted is None:
+            return _whole(archived=archived, sort=tuple(sort))
+        query = _shown(archived=archived).where(*(FILTERS[name](value) for name, value in filters.items()))
         if wanted is not None:
             query = query.where(_found_by.op("@@")(cast(wanted, TSQUERY)) if wanted else false())
         return Listing(query, keys=tuple(_keys(list(sort))))
@@ -263,6 +263,16 @@ class ItemRepository(Repository[Item]):
     def add_many(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Insert many new items with one statement per thousand."""
         self.session.execute(insert(Item), [{**row, "words": words(row)} for row in rows])
+
+
+@lru_cache(maxsize=64)
+def _whole(*, archived: bool, sort: tuple[tuple[str, bool], ...]) -> Listing:
+    """List the catalogue as it is most often asked for."""
+    return PreparedListing(_shown(archived=archived), keys=tuple(_keys(list(sort))))
+
+
+def _shown(*, archived: bool) -> Select[Any]:
+    return select(*_SHOWN).where(_items.archived_at.is_not(None) if archived else _items.archived_at.is_(None))
 
 
 def words(values: Mapping[str, Any]) -> list[str]:

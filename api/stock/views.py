@@ -30,7 +30,7 @@ from sqlalchemy import (
 )
 
 from api.core.money import UNIT_PRICE_PLACES
-from api.core.paging import Listing
+from api.core.paging import Listing, PreparedListing
 from api.stock.models import Allocation, StockLevel, StockMovement
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def _names(row: Table) -> tuple[LateralFromClause, LateralFromClause]:
     return items.limit(1).lateral("item"), places.limit(1).lateral("place")
 
 
+_LEVEL_KEYS = _LEVELS.c.item_id, _LEVELS.c.location_id
 _LEVEL_NAMES, _LEDGER_NAMES = _names(_LEVELS), _names(_LEDGER)
 
 
@@ -77,8 +78,9 @@ def levels(
     as_of: datetime | None = None,
 ) -> Listing:
     """List levels with the facts of their items and locations, now or as they were."""
-    keys = _LEVELS.c.item_id, _LEVELS.c.location_id
-    query = _named_levels(as_of) if as_of else _present_levels()
+    if (item_id, sku, location_id, low, as_of) == (None,) * 5:
+        return _present_levels()
+    keys, query = _LEVEL_KEYS, _named_levels(as_of)
     wanted: list[ColumnElement[bool]] = []
     if item_id is not None:
         wanted.append(_LEVELS.c.item_id == item_id)
@@ -280,9 +282,9 @@ def take_time(session: Session) -> None:
 
 
 @cache
-def _present_levels() -> Select[Any]:
-    """Read levels as they are: made once, for making it costs as much as reading twenty of them."""
-    return _named_levels(None)
+def _present_levels() -> Listing:
+    """List all levels as they are, which is what is most often asked for."""
+    return PreparedListing(_named_levels(None), keys=_LEVEL_KEYS, counted=select(*_LEVEL_KEYS))
 
 
 def _named_levels(as_of: datetime | None) -> Select[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg
 import pytest
@@ -98,7 +98,7 @@ def test_nobody_uses_a_connection_on_which_an_answer_is_still_to_come(own: Sessi
     assert BACKEND.rows(own, {}) != [(broken,)]
 
 
-@pytest.mark.parametrize("statement", [select(literal(5)), text("SELECT :n").bindparams(n=5)], ids=["select", "text"])
-def test_constants_among_the_parameters_are_refused_at_once(statement: Any) -> None:
-    with pytest.raises(ValueError, match="literals"):
-        Prepared(statement)
+def test_constants_go_along(session: Session) -> None:
+    double = Prepared(select(bindparam("n", type_=Integer) * literal(2)))
+
+    assert double.first(session, {"n": 4}) == (8,)
