@@ -112,6 +112,7 @@ class Window:
     """What happened and what the workers held in one stretch of time."""
 
     minutes: float
+    workers: list[int]
     requests: int
     per_second: float
     p50_ms: float
@@ -374,6 +375,8 @@ async def _pass(  # what a run has
     watching = asyncio.create_task(_watch(tally, windows, pid, database, sample))
     try:
         await asyncio.gather(*(shopper.go_on(began + seconds, pace) for shopper in shoppers))
+        if watching.done():
+            watching.result()  # tells what has kept it from going on
     finally:
         watching.cancel()
 
@@ -389,6 +392,7 @@ async def _watch(tally: Tally, windows: list[Window], pid: int, database: Postgr
         windows.append(
             Window(
                 minutes=round((now - began) / 60, 2),
+                workers=sorted(worker.pid for worker in workers),
                 requests=len(times),
                 per_second=round(len(times) / (now - since), 1),
                 p50_ms=round(times[len(times) // 2], 1) if times else 0.0,
@@ -412,19 +416,20 @@ def _connections(database: Postgres) -> int:
 
 def _check_memory(windows: Sequence[Window]) -> list[str]:
     """Tell whether a worker holds too much, or more and more."""
-    if len(windows) < 4:  # noqa: PLR2004  # there are no quarters yet
-        return []
-    held = [max(window.megabytes) for window in windows]
+    held = [max(window.megabytes) for window in windows] or [0.0]
     faults = [f"a worker holds {max(held)} MB, more than {MOST_MEGABYTES}"] if max(held) > MOST_MEGABYTES else []
+    if any(window.workers != windows[0].workers for window in windows):
+        faults.append("a worker has died, and another has taken its place")
     growth = _growth(held)
-    if growth > MOST_GROWTH:
+    if growth is not None and growth > MOST_GROWTH:
         faults.append(f"the largest worker holds {growth:.3f} times in the last quarter what it held in the second")
     return faults
 
 
-def _growth(held: Sequence[float]) -> float:
+def _growth(held: Sequence[float]) -> float | None:
+    """Tell how many times as much the last quarter holds as the second; None when there are no quarters yet."""
     quarter = len(held) // 4
-    return statistics.median(held[-quarter:]) / statistics.median(held[quarter : 2 * quarter])
+    return statistics.median(held[-quarter:]) / statistics.median(held[quarter : 2 * quarter]) if quarter else None
 
 
 _SAID = """
@@ -460,12 +465,11 @@ def _show(windows: Sequence[Window], tally: Tally, faults: Sequence[str]) -> Non
         table.add_row(*map(str, (*row, one.threads, one.files, one.connections)))
     console.print(table)
     console.print(f"{tally.answers.total():,} answers: {dict(sorted(tally.answers.items()))}; {tally.placed:,} orders")
-    if len(windows) >= 4:  # noqa: PLR2004  # as above
-        held = [max(window.megabytes) for window in windows]
-        console.print(
-            f"The largest worker's own part: {max(held)} MB at most, last quarter × {_growth(held):.3f} of the second"
-        )
+    held = [max(window.megabytes) for window in windows] or [0.0]
+    growth = _growth(held)
+    told = "too short to tell whether it grows" if growth is None else f"last quarter × {growth:.3f} of the second"
+    console.print(f"The largest worker's own part: {max(held)} MB at most, {told}.")
     for fault in faults:
         console.print(f"FAULT: {fault}", style="red", markup=False)
     if not faults:
-        console.print("Memory is flat, every answer was as it should be, and the books agree.")
+        console.print("Every answer was as it should be, and the books agree.")
