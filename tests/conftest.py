@@ -175,8 +175,11 @@ def wandering_app(app: Flask, make_settings: Callable[..., Settings]) -> Flask:
 
 @pytest.fixture
 def live_app(wandering_app: Flask, database_url: str, make_settings: Callable[..., Settings]) -> Iterator[Flask]:
-    """An application on a database of this test's own; what it commits stays committed."""
-    settings = make_settings(database_url)
+    """An application on a database of this test's own; what it commits stays committed.
+
+    Who waits for a lock here waits as long as a slow machine takes.
+    """
+    settings = make_settings(database_url, database_lock_timeout_ms=20_000)
     options = flask_config(settings)["SQLALCHEMY_ENGINE_OPTIONS"]
     wandering_app.extensions["stockroom"] = settings
     with wandering_app.app_context():

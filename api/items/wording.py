@@ -15,7 +15,7 @@ MOST_WORDS_ASKED = 8
 
 def split(text: str) -> list[str]:
     """Split a text into its words, in order and each once: no accents, no capitals, only letters and digits."""
-    folded = _plain(_plain(text).casefold())
+    folded = _plain(unicodedata.normalize("NFKD", text).casefold())
     words = "".join(character if character.isalnum() else " " for character in folded).split()
     return list(dict.fromkeys(word[:LONGEST_WORD] for word in words))
 

@@ -19,6 +19,7 @@ from api.items import wording
         ("cake, cake & CAKE", ["cake"]),
         ("½ ﬁne", ["1", "2", "fine"]),
         ("чай 茶", ["чаи", "茶"]),
+        ("\u1fb3 \u0391\u0399 \u0345", ["\u03b1\u03b9", "\u03b9"]),  # an iota below a letter, and beside it
         ("snake_case", ["snake", "case"]),
         (" ¿?!… ", []),
     ],
