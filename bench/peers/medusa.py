@@ -82,7 +82,7 @@ def serving(
 
         start = [MEDUSA, "start", "--cluster", str(workers), "--host", "127.0.0.1", "--port", str(port)]
         with npm.running(start, place, environment, log, is_ready) as pid:
-            yield Shop("Medusa", VERSION, url, pid, 5, buy, placed)
+            yield Shop(VERSION, pid, buy, placed)
 
 
 def _readable_by_node(database_url: str) -> str:

@@ -16,14 +16,9 @@ if TYPE_CHECKING:
 class Shop:
     """A running shop with its catalogue filled."""
 
-    name: str
     version: str
-    url: str
     pid: int
     """The process whose children, with itself, do all the work but the database's."""
-
-    calls: int
-    """How many HTTP requests one order takes."""
 
     buy: Callable[[httpx.Client, Random], None]
     """Places one order of three lines, one unit each, of three different items drawn at random.

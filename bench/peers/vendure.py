@@ -96,7 +96,7 @@ def serving(
             return int(count[0]) if count else 0
 
         with npm.running(["node", "serve.js", str(workers)], place, environment, log, _is_ready) as pid:
-            yield Shop("Vendure", VERSION, url, pid, 1, buy, placed)
+            yield Shop(VERSION, pid, buy, placed)
 
 
 def _is_ready(process: subprocess.Popen[bytes]) -> bool:
