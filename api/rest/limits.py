@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import structlog
 from flask import current_app, g, request
 from limits import parse_many
-from limits.storage import MemoryStorage
+from limits.storage import MemoryStorage, RedisStorage
 
 from api.core.errors import TooMany
 from api.core.networks import network_of
@@ -143,7 +143,7 @@ class Counters:
         for storage in self._storages():
             try:
                 taken = storage.incr(slot, expiry, amount=amount)
-                return taken, min(max(storage.get_expiry(slot) - time.time(), 0.0), expiry)
+                return taken, min(_seconds_left(storage, slot), expiry)
             except storage.base_exceptions:
                 log.warning("rate_limits_counted_alone")
                 self._muted_until = time.monotonic() + MUTED_SECONDS
@@ -153,6 +153,13 @@ class Counters:
         if time.monotonic() >= self._muted_until:
             yield self._shared
         yield self._alone
+
+
+def _seconds_left(storage: Storage, slot: str) -> float:
+    """Tell how long a window lasts. Valkey is asked for milliseconds: of whole seconds the last half would be none."""
+    if isinstance(storage, RedisStorage):
+        return max(0, storage.get_connection().pttl(storage.prefixed_key(slot))) / 1000
+    return max(0.0, storage.get_expiry(slot) - time.time())
 
 
 def init_app(app: Flask) -> None:
