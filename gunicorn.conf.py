@@ -16,7 +16,7 @@ MEMORY_FILES = Path("/dev/shm")  # noqa: S108  # only looked at; gunicorn makes 
 
 bind = os.environ.get("BIND", "127.0.0.1:8000")
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
-worker_class = "gthread"
+worker_class = "api.worker.Worker"
 threads = int(os.environ.get("WEB_THREADS", "4"))
 
 # A heartbeat of the worker, not a limit for a request: statement and lock time-outs limit requests.

@@ -11,17 +11,20 @@ from __future__ import annotations
 import select
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Self, overload
 
 import psycopg
 from sqlalchemy import QueuePool, event
 from sqlalchemy.exc import InvalidatePoolError
 
+from api.core.wire import Wire
+
 if TYPE_CHECKING:
     from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 ASKED_AFTER_SECONDS = 10.0
-_LAID_DOWN = "laid_down_at"
+_LAID_DOWN, _SOCKET = "laid_down_at", "socket"
+_FORGETS = (b"ROLLBACK", b"DROP", b"ALTER", b"DISCARD", b"DEALLOCATE")
 
 
 class LeanCursor(psycopg.Cursor[Any]):
@@ -29,6 +32,13 @@ class LeanCursor(psycopg.Cursor[Any]):
 
     SQLAlchemy looks after every statement whether there are any, and at each of them only the first time.
     """
+
+    def execute(self, *args: Any, **kwargs: Any) -> Self:  # noqa: ANN401  # whatever psycopg's takes
+        """Send a statement. After some, psycopg has PostgreSQL forget what was prepared, that of the wire included."""
+        super().execute(*args, **kwargs)
+        if self.pgresult is not None and (self.pgresult.command_status or b"").startswith(_FORGETS):
+            Wire.of(self.connection).forget()
+        return self
 
     @property
     def description(self) -> Sequence[psycopg.Column] | None:  # type: ignore[override]  # a list there
@@ -73,26 +83,35 @@ def _lay_down(_: psycopg.Connection | None, record: ConnectionPoolEntry) -> None
     record.info[_LAID_DOWN] = time.monotonic()
 
 
+@event.listens_for(WatchedPool, "reset")
+def _clear(connection: psycopg.Connection, *_: object) -> None:
+    """End what somebody has left under way; psycopg would have all prepared statements forgotten then."""
+    if not connection.closed:
+        Wire.of(connection).rollback()
+
+
 @event.listens_for(WatchedPool, "checkout")
 def _look_at(connection: psycopg.Connection, record: ConnectionPoolEntry, _: PoolProxiedConnection) -> None:
     """Have the pool open new connections when this one has ended: the others are no younger."""
     rest = time.monotonic() - record.info.get(_LAID_DOWN, time.monotonic())
-    if (rest > ASKED_AFTER_SECONDS or _has_news(connection)) and not _answers(connection):
+    if (rest > ASKED_AFTER_SECONDS or _has_news(connection, record)) and not _answers(connection):
         raise InvalidatePoolError
 
 
-def _has_news(connection: psycopg.Connection) -> bool:
+def _has_news(connection: psycopg.Connection, record: ConnectionPoolEntry) -> bool:
     if connection.closed:
         return True
-    socket = select.poll()
-    socket.register(connection.fileno(), select.POLLIN)
+    socket = record.info.get(_SOCKET)
+    if socket is None:
+        socket = record.info[_SOCKET] = select.poll()
+        socket.register(connection.fileno(), select.POLLIN)
     return bool(socket.poll(0))
 
 
 def _answers(connection: psycopg.Connection) -> bool:
     try:
         connection.execute("")
-        connection.rollback()
+        Wire.of(connection).rollback()
     except psycopg.Error:
         return False
     return True

@@ -1,8 +1,8 @@
-"""Statements of hot requests, which psycopg sends without SQLAlchemy in between.
+"""Statements of hot requests, which are sent past SQLAlchemy and psycopg's cursors (see `core.wire`).
 
-A statement through SQLAlchemy costs the processor two and a half times as much: it makes a context, tells events and
-wraps a result. Here the text is made once, and rows come as psycopg reads them. Everything else is as it is elsewhere:
-the connection and its transaction are the session's, and what goes wrong is an error of SQLAlchemy's.
+The text is made once, and rows come as psycopg reads them. Everything else is as it is elsewhere: connection and
+transaction are the session's, and what goes wrong is an error of SQLAlchemy's. Two things cost no round trip of their
+own: BEGIN, and a statement whose answer nobody needs yet (`later`). It is sent with the next one, or with COMMIT.
 """
 
 from __future__ import annotations
@@ -13,18 +13,22 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, overload
 
 import psycopg
-from sqlalchemy import text
+from sqlalchemy import Engine, event, text
 from sqlalchemy.dialects.postgresql import psycopg as dialects
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+from sqlalchemy.sql.visitors import cloned_traverse
+
+from api.core.orm import ONLY_READS
+from api.core.wire import BEGIN, COMMIT, Statement, Task, Wire
 
 if TYPE_CHECKING:
-    from sqlalchemy import ClauseElement, Connection
-    from sqlalchemy.orm import Session
+    from sqlalchemy import BindParameter, ClauseElement, Connection
+    from sqlalchemy.pool import PoolProxiedConnection
 
-_DIALECT = dialects.dialect()  # type: ignore[no-untyped-call]  # as declared there
-_CURSOR = "cursor"
-"""The entry of a connection's `info` that keeps its cursor, which knows already how values are written and read."""
+    from api.core.wire import Answer, Then
 
+_DIALECT = dialects.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]  # as declared there
 
 type Rows[Row] = Callable[[Iterable[Any]], Row]
 """What makes a row of its values."""
@@ -48,54 +52,141 @@ class Prepared[Row]:
     def __init__(self, statement: ClauseElement | str, row: Rows[Row]) -> None: ...
 
     def __init__(self, statement: ClauseElement | str, row: Rows[Any] = tuple) -> None:
-        """Make the text once; its constants go with it each time, the other parameters are given."""
-        made = (text(statement) if isinstance(statement, str) else statement).compile(dialect=_DIALECT)
-        self._text, self._row = str(made), row
-        self._constants = {name: value for name, value in made.params.items() if value is not None}
+        """Make the text once. Constants are written into it: PostgreSQL would make plans for some of their values."""
+        clause = text(statement) if isinstance(statement, str) else statement
+        made: Any = cloned_traverse(clause, {}, {"bindparam": _write_constant}).compile(
+            dialect=_DIALECT, compile_kwargs={"render_postcompile": True}
+        )
+        self._names: list[str] = made.positiontup or []
+        self._statement, self._row = Statement(str(made), len(self._names)), row
 
     def rows(self, session: Session, parameters: dict[str, Any]) -> list[Row]:
         """Read all rows."""
-        return list(map(self._row, self._send(session, parameters).fetchall()))
+        return self._send(session, parameters).rows(self._row)
 
     def first(self, session: Session, parameters: dict[str, Any]) -> Row | None:
-        """Read the only row; None when there is none."""
-        row = self._send(session, parameters).fetchone()
-        return None if row is None else self._row(row)
+        """Read the first row; None when there is none."""
+        rows = self._send(session, parameters).rows(self._row)
+        return rows[0] if rows else None
 
     def run(self, session: Session, parameters: dict[str, Any]) -> int:
         """Send it without reading anything; tells how many rows it has changed or found."""
-        return self._send(session, parameters).rowcount
+        return self._send(session, parameters).count
 
-    def _send(self, session: Session, parameters: dict[str, Any]) -> psycopg.Cursor[Any]:
-        connection = session.connection()
-        cursor = _cursor(connection)
-        try:
-            return cursor.execute(self._text, self._constants | parameters if self._constants else parameters)
-        except psycopg.Error as error:
-            raise _translated(connection, cursor, self._text, error) from error
-        except Exception:
-            raise
-        except BaseException as end:
-            connection.invalidate(end)  # the process is told to end in the middle of an answer
-            raise
+    def later(self, session: Session, parameters: dict[str, Any], then: Then | None = None) -> None:
+        """Send it with the next statement of the transaction, whatever that is, or with COMMIT.
+
+        What fails, or what `then` raises when it sees the rows, is raised there. COMMIT waits for what `then` says.
+        """
+        if session.info.get(ONLY_READS):
+            message = "what a GET reads is read at once, and it writes nothing"
+            raise RuntimeError(message)
+        _wire(session.connection().connection).waiting.append(self._task(parameters, then))
+
+    def _send(self, session: Session, parameters: dict[str, Any]) -> Answer:
+        task = self._task(parameters)
+        if (
+            session.info.get(ONLY_READS)
+            and not session.in_transaction()
+            and isinstance(engine := session.get_bind(), Engine)
+        ):
+            return _alone(engine, task)
+        return _together(session.connection(), task)
+
+    def _task(self, parameters: dict[str, Any], then: Then | None = None) -> Task:
+        return Task(self._statement, [parameters[name] for name in self._names], then)
 
 
-def _cursor(connection: Connection) -> psycopg.Cursor[Any]:
-    """Take the cursor that is kept with the connection; each has one thread at a time."""
-    lent = connection.connection
-    if _CURSOR not in lent.info:
-        lent.info[_CURSOR] = lent.cursor()
-    cursor: psycopg.Cursor[Any] = lent.info[_CURSOR]
-    return cursor
+def _write_constant(parameter: BindParameter[Any]) -> None:
+    """Tell the compiler what to write where a value is known."""
+    parameter.literal_execute = parameter.value is not None
+    parameter.required = False
 
 
-def _translated(
-    connection: Connection, cursor: psycopg.Cursor[Any], statement: str, error: psycopg.Error
-) -> BaseException:
-    """Make an error of SQLAlchemy's of psycopg's, and let go of a connection that is lost, as SQLAlchemy does."""
-    is_lost = cursor.connection.closed
-    if is_lost:
-        connection.invalidate(error)
+def settle(session: Session) -> None:
+    """Send what was to be sent later."""
+    if session.in_transaction():
+        _settle(session.connection())
+
+
+def _wire(lent: PoolProxiedConnection) -> Wire:
+    return Wire.of(lent.driver_connection)  # type: ignore[arg-type]  # psycopg's
+
+
+def _alone(engine: Engine, task: Task) -> Answer:
+    """Read something on a connection that is lent for this one statement, without a transaction."""
+    lent = engine.pool.connect()
+    try:
+        return _wire(lent).send([task])
+    except psycopg.Error as error:
+        is_lost = _wire(lent).is_lost
+        if is_lost:
+            lent.invalidate(error)
+        raise _translated(engine, task, error, is_lost=is_lost) from error
+    except BaseException as end:
+        lent.invalidate(end)  # the process is told to end in the middle of an answer
+        raise
+    finally:
+        lent.close()
+
+
+def _together(connection: Connection, *tasks: Task) -> Answer:
+    """Send statements in the transaction of a connection, after those that wait, in one round trip."""
+    wire = _wire(connection.connection)
+    waiting, wire.waiting = wire.waiting, []
+    batch = (*((BEGIN,) if wire.begins else ()), *waiting, *tasks)
+    try:
+        return wire.send(batch)
+    except psycopg.Error as error:
+        is_lost = wire.is_lost
+        if is_lost:
+            connection.invalidate(error)
+        raise _translated(connection.engine, batch[-1], error, is_lost=is_lost) from error
+    except Exception:
+        raise
+    except BaseException as end:
+        connection.invalidate(end)  # the process is told to end in the middle of an answer
+        raise
+
+
+def _settle(connection: Connection) -> None:
+    if not connection.invalidated and _wire(connection.connection).waiting:
+        _together(connection)
+
+
+@event.listens_for(Engine, "before_cursor_execute")
+def _before_another(connection: Connection, *_: object) -> None:
+    """Keep statements in their order, whoever sends them."""
+    _settle(connection)
+
+
+@event.listens_for(Session, "before_commit")
+def _before_release(session: Session) -> None:
+    """Send what waits while its savepoint can still be rolled back."""
+    if session.in_nested_transaction():
+        settle(session)
+
+
+@event.listens_for(Engine, "commit")
+def _commit(connection: Connection) -> None:
+    """Send COMMIT with what waits; psycopg finds then that there is nothing left to commit."""
+    if connection.invalidated:
+        return
+    wire = _wire(connection.connection)
+    if any(task.then is not None for task in wire.waiting):
+        _together(connection)
+    if wire.waiting or not wire.is_idle:
+        _together(connection, COMMIT)
+
+
+@event.listens_for(Engine, "rollback")
+def _rollback(connection: Connection) -> None:
+    if not connection.invalidated:
+        _wire(connection.connection).rollback()
+
+
+def _translated(engine: Engine, task: Task, error: psycopg.Error, *, is_lost: bool) -> BaseException:
+    """Make an error of SQLAlchemy's of psycopg's; a lost connection has been let go of, as SQLAlchemy does."""
     return DBAPIError.instance(
-        statement, None, error, psycopg.Error, connection_invalidated=is_lost, dialect=connection.dialect
+        task.statement.text, None, error, psycopg.Error, connection_invalidated=is_lost, dialect=engine.dialect
     )

@@ -81,7 +81,7 @@ class Ends(NamedTuple):
 def add(session: Session, type_: str, subject_id: UUID, data: dict[str, Any], *, by: Caller) -> None:
     """Write down one event."""
     values = {"id": ids.new(), "type": type_, "subject_id": subject_id, "data": orjson.dumps(data).decode()}
-    _ADD.run(session, values | {"actor_id": by.user_id, "request_id": by.request_id})
+    _ADD.later(session, values | {"actor_id": by.user_id, "request_id": by.request_id})
 
 
 def add_all(session: Session, type_: str, news: Iterable[tuple[UUID, dict[str, Any]]], *, by: Caller) -> None:

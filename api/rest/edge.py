@@ -60,9 +60,9 @@ def _attempt(view: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, 
         raise
     try:
         session.commit()
-    except DBAPIError as error:
+    except BaseException as error:
         session.rollback()
-        if error.connection_invalidated and request.method not in SAFE_METHODS:
+        if isinstance(error, DBAPIError) and error.connection_invalidated and request.method not in SAFE_METHODS:
             raise OutcomeUnknown from error
         raise
     return response

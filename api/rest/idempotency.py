@@ -33,18 +33,18 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from api.core import bulk
 from api.core.errors import Conflict, Forbidden, Malformed, RuleViolation
 from api.core.orm import Base
 from api.core.outcomes import Outcome, refusal
-from api.core.prepared import Prepared
+from api.core.prepared import Prepared, settle
 from api.core.retry import sqlstate
 from api.rest.caller import current
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sqlalchemy import ColumnElement
     from sqlalchemy.orm import Session
@@ -71,7 +71,7 @@ _KEEP = text(f"""
 """)  # noqa: S608  # the same
 _CLAIM_ONE = Prepared("""
     INSERT INTO idempotency_keys (caller_id, key, fingerprint, scopes)
-    VALUES (:caller_id, :key, :fingerprint, CAST(:scopes AS text[])) ON CONFLICT DO NOTHING
+    VALUES (:caller_id, :key, :fingerprint, CAST(:scopes AS text[])) ON CONFLICT DO NOTHING RETURNING true
 """)
 _KEEP_ONE = Prepared("""
     UPDATE idempotency_keys SET status = :status, headers = CAST(:headers AS jsonb), body = :body
@@ -143,12 +143,58 @@ def run_once(session: Session, view: Callable[[], Response]) -> Response:
     if key is None:
         return view()
     caller, fingerprint = current(), _fingerprint()
-    if not _claim(session, caller, key=key, fingerprint=fingerprint):
+    try:
+        response = _run_claimed(session, view, caller, key=key, fingerprint=fingerprint)
+    except _KeyTakenError:
+        session.rollback()
         return _replay(session, caller, key=key, fingerprint=fingerprint)
-    response = view()
     headers = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
     answer = {"status": response.status_code, "headers": orjson.dumps(headers).decode(), "body": response.get_data()}
-    _KEEP_ONE.run(session, answer | {"caller_id": caller.own_id, "key": key})
+    _KEEP_ONE.later(session, answer | {"caller_id": caller.own_id, "key": key})
+    return response
+
+
+class _KeyTakenError(Exception):
+    """Somebody had the key before; whatever the view has done is undone."""
+
+
+class _Claim:
+    """Whether a key is the request's own; that is known when the view's first statement is answered."""
+
+    is_known = False
+
+    def look(self, rows: Sequence[Any]) -> None:
+        self.is_known = True
+        if not rows:
+            raise _KeyTakenError
+
+
+def _run_claimed(
+    session: Session, view: Callable[[], Response], caller: Caller, *, key: str, fingerprint: bytes
+) -> Response:
+    """Run the view; the key is claimed in the round trip of its first statement, and before its refusal counts.
+
+    Raises:
+        _KeyTakenError: it is not the caller's first request with the key.
+        KeyInProgress: the first still runs, after so long a wait.
+
+    """
+    facts = {"caller_id": caller.own_id, "key": key, "fingerprint": fingerprint, "scopes": _scopes_of(caller)}
+    claim = _Claim()
+    _CLAIM_ONE.later(session, facts, claim.look)
+    try:
+        try:
+            response = view()
+        except DBAPIError:
+            raise
+        except Exception:
+            settle(session)
+            raise
+        settle(session)
+    except OperationalError as error:
+        if not claim.is_known and sqlstate(error) == LOCK_NOT_AVAILABLE:
+            raise KeyInProgress from error
+        raise
     return response
 
 
@@ -286,12 +332,6 @@ def _fingerprint() -> bytes:
     secret = current_app.extensions["stockroom"].signing_secret.encode()
     head = f"{request.method} {request.path}?{request.query_string.decode('latin-1')}\n".encode()
     return hmac.digest(secret, head + request.get_data(cache=True), "sha256")
-
-
-def _claim(session: Session, caller: Caller, *, key: str, fingerprint: bytes) -> bool:
-    facts = {"caller_id": caller.own_id, "key": key, "fingerprint": fingerprint, "scopes": _scopes_of(caller)}
-    with _waiting():
-        return bool(_CLAIM_ONE.run(session, facts))
 
 
 def _scopes_of(caller: Caller) -> str:

@@ -158,7 +158,8 @@ class Counters:
 def _seconds_left(storage: Storage, slot: str) -> float:
     """Tell how long a window lasts. Valkey is asked for milliseconds: of whole seconds the last half would be none."""
     if isinstance(storage, RedisStorage):
-        return max(0, storage.get_connection().pttl(storage.prefixed_key(slot))) / 1000
+        left: int = storage.get_connection().pttl(storage.prefixed_key(slot))  # type: ignore[attr-defined]  # redis-py's
+        return max(0, left) / 1000
     return max(0.0, storage.get_expiry(slot) - time.time())
 
 

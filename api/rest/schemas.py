@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache, cached_property, partial
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import marshmallow as ma
 from flask import g
+from marshmallow.decorators import POST_LOAD, PRE_LOAD, VALIDATES, VALIDATES_SCHEMA
 
 from api.rest import caller
 from api.rest.fields import (
@@ -43,6 +45,67 @@ class Schema(ma.Schema):
         "unknown": Message("There is no such field here.", "unknown_field"),
         "type": Message("Send a JSON object.", "invalid_type"),
     }
+
+    def load(self, data: Any, *, many: bool | None = None, partial: Any = None, unknown: Any = None) -> Any:
+        """Read input. What is right is read in one go; the rest again, by marshmallow, which says all that is wrong."""
+        is_plain = type(data) is dict and not (many or self.many or partial or self.partial)
+        if is_plain and unknown in {None, ma.RAISE} and self._reading is not None:
+            with suppress(ma.ValidationError):
+                return self._reading.read(data)
+        return super().load(data, many=many, partial=partial, unknown=unknown)
+
+    @cached_property
+    def _reading(self) -> Reading | None:
+        return Reading.of(self)
+
+
+class Reading:
+    """How an object is read in which nothing is wrong: what can be known beforehand is found out once."""
+
+    def __init__(self, schema: Schema, checks: Iterable[Callable[..., None]]) -> None:
+        """Take the fields, and what checks the whole."""
+        named = {field.data_key or name: (field.attribute or name, field) for name, field in schema.load_fields.items()}
+        self._fields = {key: (attribute, field.deserialize) for key, (attribute, field) in named.items()}
+        self._required = {key for key, (_, field) in named.items() if field.required}
+        self._defaults = [
+            (key, attribute, field.load_default)
+            for key, (attribute, field) in named.items()
+            if field.load_default is not ma.missing
+        ]
+        self._checks = tuple(checks)
+
+    @classmethod
+    def of(cls, schema: Schema) -> Self | None:
+        """Prepare to read what a schema describes, unless it has more to say than its fields do, and checks of all."""
+        hooks = schema._hooks  # noqa: SLF001  # marshmallow's table of decorated methods
+        checks = hooks.get(VALIDATES_SCHEMA, [])
+        has_more = any(hooks.get(hook) for hook in (PRE_LOAD, POST_LOAD, VALIDATES))
+        if has_more or schema.unknown != ma.RAISE or any(options["pass_original"] for *_, options in checks):
+            return None
+        return cls(schema, [getattr(schema, name) for name, *_ in checks])
+
+    def read(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Read an object.
+
+        Raises:
+            ValidationError: something is wrong, whatever it is.
+
+        """
+        read = {}
+        for key, value in data.items():
+            found = self._fields.get(key)
+            if found is None:
+                raise ma.ValidationError(key)
+            attribute, deserialize = found
+            read[attribute] = deserialize(value, key, data)
+        if not self._required <= data.keys():
+            raise ma.ValidationError("required")
+        for key, attribute, default in self._defaults:
+            if key not in data:
+                read[attribute] = default() if callable(default) else default
+        for check in self._checks:
+            check(read, partial=None, many=False, unknown=ma.RAISE)
+        return read
 
 
 class Step(NamedTuple):

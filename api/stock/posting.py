@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from api.core.errors import Problem
+from api.core.prepared import settle
 from api.events import service as events
 from api.items import service as items
 from api.locations import service as locations
@@ -186,8 +187,7 @@ def send(session: Session, journey: Journey, lines: Sequence[Line], *, by: Calle
         book.move(target, cause, on_hand=one.quantity, reserved=reserved, value=-gone.value_change)
         if journey.is_promised:
             book.keep(PromiseKey(journey.transfer_id, one.number + 1, there), one.item.id, one.quantity)
-    bookkeeping.write(session, book)
-    return Posting(book.movements), known
+    return _written(session, book), known
 
 
 def bring(
@@ -213,8 +213,7 @@ def bring(
         book.free(PromiseKey(transfer_id, line["line_no"], from_location_id), line["quantity"])
         if targets:
             book.move(targets[number], cause, on_hand=line["quantity"], value=-gone.value_change)
-    bookkeeping.write(session, book)
-    return Posting(book.movements)
+    return _written(session, book)
 
 
 class Returned(TypedDict):
@@ -236,8 +235,7 @@ def take_back(
     cause = Cause(RETURN, reference=reference, source_id=return_id)
     for key, line in zip(keys, lines, strict=True):
         book.move(key, cause, on_hand=line["quantity"], value=line["value"])
-    bookkeeping.write(session, book)
-    return Posting(book.movements)
+    return _written(session, book)
 
 
 def resolve(session: Session, lines: Sequence[Line]) -> list[Known]:
@@ -306,10 +304,17 @@ def _post(session: Session, cause: Cause, *, location_id: UUID, lines: Sequence[
         else:
             worth = _worth(cause, one, balance)
         book.move(key, cause, on_hand=one.quantity, value=worth)
-    bookkeeping.write(session, book)
+    posting = _written(session, book)
     if cause.kind in _PAST:
         data = {"kind": cause.kind, "reason": cause.reason, "reference": cause.reference, "lines": facts_of(known)}
         events.record(session, f"stock.{_PAST[cause.kind]}", location_id, data, by=by)
+    return posting
+
+
+def _written(session: Session, book: Book) -> Posting:
+    """Write a book, and tell what has been written when it is known when."""
+    bookkeeping.write(session, book)
+    settle(session)
     return Posting(book.movements)
 
 

@@ -24,7 +24,7 @@ from sqlalchemy import (
 
 from api.core import gate
 from api.core.bulk import COPIED_FROM, array, arrays, copy_in, given, unnest
-from api.core.prepared import Prepared
+from api.core.prepared import Prepared, settle
 from api.locations.service import SELLING
 from api.stock.booking import Balance, LevelKey, Since
 from api.stock.models import Allocation, Backorder, StockLevel
@@ -154,13 +154,6 @@ _CREATE_MISSING = text(f"""
 _MOVEMENT_COLUMNS = ", ".join(_MOVEMENT_TYPES)
 
 
-class Written(NamedTuple):
-    """How many levels were changed, and when."""
-
-    levels: int
-    moment: datetime
-
-
 _WRITE_TEXT = text(f"""
     WITH clock AS (
         SELECT greatest(clock_timestamp(), CAST(:latest AS timestamptz)) AS moment
@@ -181,7 +174,7 @@ _WRITE_TEXT = text(f"""
     )
     SELECT (SELECT count(*) FROM level) AS levels, moment FROM clock
 """)  # noqa: S608  # the same
-_WRITE = Prepared(_WRITE_TEXT, Written._make)
+_WRITE = Prepared(_WRITE_TEXT)
 
 _LOWEST_SINCE = text(f"""
     WITH told AS (
@@ -300,7 +293,10 @@ def since(session: Session, keys: Collection[LevelKey], moment: datetime) -> dic
 
 
 def write(session: Session, book: Book) -> None:
-    """Write everything a book holds: with one statement, or with COPY beside it where it holds thousands."""
+    """Write everything a book holds: with one statement, or with COPY beside it where it holds thousands.
+
+    The statement goes with the next one; `settle` tells the movements when they happened.
+    """
     book.settle()
     levels = [
         (*key, to.on_hand, to.reserved, to.value, to.is_low, to.moved_at, to.version, opened_at)
@@ -312,12 +308,18 @@ def write(session: Session, book: Book) -> None:
     values = arrays("n", _LEVEL_TYPES, levels)
     values |= arrays("m", _MOVEMENT_TYPES, () if is_copied else movements)
     values |= arrays("k", _PROMISE_TYPES, () if kept_is_copied else kept)
-    written = _WRITE.first(session, values | {"latest": book.latest()})
-    if written is None or written.levels != len(levels):
-        raise LevelChangedUnderLockError
-    for movement in book.movements:
-        movement.occurred_at = movement.occurred_at or written.moment
-        movement.recorded_at = written.moment
+
+    def note(rows: Sequence[tuple[int, datetime]]) -> None:
+        ((changed, moment),) = rows
+        if changed != len(levels):
+            raise LevelChangedUnderLockError
+        for movement in book.movements:
+            movement.occurred_at = movement.occurred_at or moment
+            movement.recorded_at = moment
+
+    _WRITE.later(session, values | {"latest": book.latest()}, note)
+    if is_copied or kept_is_copied:
+        settle(session)
     if is_copied:
         recorded = _MOVEMENT_TYPES | {"recorded_at": "timestamptz"}
         copy_in(session, "stock_movements", recorded, map(attrgetter(*recorded), book.movements))

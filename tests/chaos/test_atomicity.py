@@ -11,23 +11,24 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
+from api.core.wire import COMMIT, Wire
 from tests.chaos.shop import at_once
 from tests.statements import watched
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from sqlalchemy.pool import PoolProxiedConnection
     from werkzeug.test import TestResponse
 
-    from api.core.connections import LeanCursor
+    from api.core.wire import Answer, Task
     from tests.chaos.shop import Shop
+    from tests.statements import Sender
 
 type Request = Callable[[], TestResponse]
 type Body = dict[str, Any]
 type Lines = list[Body]
 
-COMMIT = "COMMIT"
+THE_COMMIT = "COMMIT"
 
 NAMES = [
     "place",
@@ -69,19 +70,19 @@ class CutError(RuntimeError):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_failure_at_any_statement_leaves_no_trace(shop: Shop, name: str) -> None:
     request, rehearsal = requests_of(shop, name), requests_of(shop, name)
-    with failing_at(shop, None) as sent:
+    with failing_at(None) as sent:
         assert rehearsal().status_code < 300
     steps = len(sent)
     before = shop.everything()
 
     for step in range(steps):
-        with failing_at(shop, step) as sent:
+        with failing_at(step) as sent:
             answer = request()
-        assert answer.status_code == (503 if sent[-1] == COMMIT else 500), sent
+        assert answer.status_code == (503 if sent[-1] == THE_COMMIT else 500), sent
         assert shop.everything() == before, f"{sent[-1]} failed and left something"
 
     assert steps > 6
-    assert sent[-1] == COMMIT
+    assert sent[-1] == THE_COMMIT
     final = request()
     assert final.status_code < 300
     assert "Idempotency-Replayed" not in final.headers
@@ -108,7 +109,7 @@ def test_an_answer_lost_after_the_commit_is_given_again(shop: Shop, name: str) -
     request = requests_of(shop, name)
     moments = [Moment.AFTER]
 
-    with cutting_commits(shop, lambda: moments.pop() if moments else Moment.NEVER):
+    with cutting_commits(lambda: moments.pop() if moments else Moment.NEVER):
         lost = request()
     after_the_loss = shop.everything()
     again = request()
@@ -136,7 +137,7 @@ def test_a_connection_lost_around_commit_is_cleared_up_by_the_key(shop: Shop, mo
     (item,) = shop.stocked(10)
     moments = [moment]
 
-    with cutting_commits(shop, lambda: moments.pop() if moments else Moment.NEVER):
+    with cutting_commits(lambda: moments.pop() if moments else Moment.NEVER):
         lost = shop.order((item, 3), key="order-7")
         orders_after_the_loss = shop.count("orders")
         again = shop.order((item, 3), key="order-7")
@@ -248,39 +249,37 @@ BEFORE_AN_ORDER: dict[str, Callable[[Shop, Lines, Body, str], Request]] = {
 
 
 @contextmanager
-def failing_at(shop: Shop, step: int | None) -> Iterator[list[str]]:
+def failing_at(step: int | None) -> Iterator[list[str]]:
     """Let the statement with this number, counted from 0, fail before it is sent; tell what was tried."""
     sent: list[str] = []
 
-    def note(_: LeanCursor, statement: str, __: object) -> None:
+    def note(_: Sender, statement: str, __: object) -> None:
         sent.append(statement)
         if len(sent) - 1 == step:
             raise CutError(statement)
 
     def may_commit() -> Moment:
-        sent.append(COMMIT)
+        sent.append(THE_COMMIT)
         return Moment.BEFORE if len(sent) - 1 == step else Moment.NEVER
 
-    with watched(note), cutting_commits(shop, may_commit):
+    with cutting_commits(may_commit), watched(note):
         yield sent
 
 
 @contextmanager
-def cutting_commits(shop: Shop, when: Callable[[], Moment]) -> Iterator[None]:
+def cutting_commits(when: Callable[[], Moment]) -> Iterator[None]:
     """Break the connection around COMMIT, as a network does: before PostgreSQL hears of it, or after it has done it."""
-    dialect = shop.engine().dialect
-    really_commit = dialect.do_commit
+    really_send = Wire.send
 
-    def commit(connection: PoolProxiedConnection) -> None:
-        moment = when()
-        if moment is not Moment.BEFORE:
-            really_commit(connection)
-        if moment is not Moment.NEVER:
-            assert connection.driver_connection is not None
-            connection.driver_connection.close()
+    def send(wire: Wire, tasks: Sequence[Task]) -> Answer:
+        moment = when() if tasks[-1] is COMMIT else Moment.NEVER
+        answer = really_send(wire, tasks) if moment is not Moment.BEFORE else None
+        if answer is None or moment is not Moment.NEVER:
+            wire.connection.close()
             message = "the connection is lost"
             raise psycopg.OperationalError(message)
+        return answer
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dialect, "do_commit", commit)
+        patch.setattr(Wire, "send", send)
         yield

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psycopg
 import pytest
 from sqlalchemy import Integer, bindparam, literal, select, text
 from sqlalchemy.exc import DataError, IntegrityError, OperationalError, PendingRollbackError
 
+from api.core.orm import ONLY_READS
 from api.core.prepared import Prepared
+from api.core.wire import BEGIN, COMMIT, Wire
 from api.extensions import db
 from tests.statements import watched
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from flask import Flask
     from sqlalchemy.orm import Session
+
+    from api.core.wire import Answer, Task
 
 
 class Sum(NamedTuple):
@@ -30,6 +34,9 @@ class Sum(NamedTuple):
 
 NUMBERS = Prepared("SELECT n, 2 * n FROM generate_series(1, :most) AS n", Sum._make)
 BACKEND = Prepared("SELECT pg_backend_pid()")
+PLACE_TELLING = Prepared("""
+    INSERT INTO locations (id, code, name) VALUES (gen_random_uuid(), :code, 'A place') RETURNING code
+""")
 PLACE = Prepared("INSERT INTO locations (id, code, name) VALUES (gen_random_uuid(), :code, 'A place')")
 
 
@@ -98,7 +105,148 @@ def test_nobody_uses_a_connection_on_which_an_answer_is_still_to_come(own: Sessi
     assert BACKEND.rows(own, {}) != [(broken,)]
 
 
-def test_constants_go_along(session: Session) -> None:
-    double = Prepared(select(bindparam("n", type_=Integer) * literal(2)))
+def test_what_may_wait_goes_with_the_next_statement_in_one_round_trip(own: Session) -> None:
+    seen: list[Any] = []
+    with batches() as trips:
+        PLACE.later(own, {"code": "A"})
+        PLACE_TELLING.later(own, {"code": "B"}, seen.append)
+        assert (trips, seen) == ([], [])
+        NUMBERS.rows(own, {"most": 1})
 
-    assert double.first(session, {"n": 4}) == (8,)
+    assert [len(trip) for trip in trips] == [4]
+    assert trips[0][0] is BEGIN
+    assert seen == [[("B",)]]
+    assert codes(own) == ["A", "B"]
+
+
+def test_what_waits_is_sent_before_a_statement_of_sqlalchemys(own: Session) -> None:
+    PLACE.later(own, {"code": "A"})
+
+    assert codes(own) == ["A"]
+
+
+def test_what_waits_is_committed_in_the_round_trip_of_the_commit(own: Session) -> None:
+    with batches() as trips:
+        PLACE.later(own, {"code": "A"})
+        own.commit()
+
+    assert [len(trip) for trip in trips] == [3]
+    assert trips[0][-1] is COMMIT
+    assert codes(own) == ["A"]
+
+
+def test_nothing_is_committed_before_what_waits_has_been_looked_at(own: Session) -> None:
+    def refuse(_: object) -> None:
+        raise LookupError
+
+    PLACE_TELLING.later(own, {"code": "A"}, refuse)
+    with pytest.raises(LookupError):
+        own.commit()
+    own.rollback()
+
+    assert codes(own) == []
+
+
+def test_what_waits_is_undone_with_the_rest(own: Session) -> None:
+    PLACE.later(own, {"code": "A"})
+    own.rollback()
+    own.commit()
+
+    assert codes(own) == []
+
+
+def test_what_waits_fails_in_its_turn_and_nothing_after_it_happens(own: Session) -> None:
+    for code in ("A", "A", "B"):
+        PLACE.later(own, {"code": code})
+    with pytest.raises(IntegrityError):
+        NUMBERS.rows(own, {"most": 1})
+    own.rollback()
+
+    assert codes(own) == []
+
+
+def test_a_savepoint_holds_what_waits_in_it(own: Session) -> None:
+    PLACE.later(own, {"code": "A"})
+    savepoint = own.begin_nested()
+    for code in ("B", "A"):
+        PLACE.later(own, {"code": code})
+    with pytest.raises(IntegrityError):
+        savepoint.commit()
+    savepoint.rollback()
+
+    assert codes(own) == ["A"]
+
+
+def test_where_nothing_is_written_nothing_may_wait(own: Session) -> None:
+    own.info[ONLY_READS] = True
+
+    with pytest.raises(RuntimeError):
+        PLACE.later(own, {"code": "A"})
+
+
+def test_a_read_needs_no_transaction_and_keeps_no_connection(own: Session) -> None:
+    own.info[ONLY_READS] = True
+    with batches() as trips:
+        NUMBERS.rows(own, {"most": 1})
+
+    assert [len(trip) for trip in trips] == [1]
+    assert not own.in_transaction()
+    assert db.engine.pool.checkedout() == 0  # type: ignore[attr-defined]  # of a QueuePool
+
+
+@pytest.mark.parametrize("forgetting", ["ROLLBACK TO SAVEPOINT here", "DISCARD PLANS", "DEALLOCATE ALL"])
+def test_statements_are_prepared_anew_when_postgresql_has_forgotten_them(own: Session, forgetting: str) -> None:
+    NUMBERS.rows(own, {"most": 1})
+    own.execute(text("SAVEPOINT here"))
+    for _ in range(8):  # psycopg prepares it, and so has a reason to have all forgotten
+        own.execute(text("SELECT 1"))
+    own.execute(text(forgetting))
+
+    assert NUMBERS.rows(own, {"most": 1}) == [Sum(1, 2)]
+
+
+def test_a_rollback_forgets_no_statements(own: Session) -> None:
+    NUMBERS.rows(own, {"most": 1})
+    for _ in range(8):
+        own.execute(text("SELECT 1"))
+    before = prepared(own)
+    own.rollback()
+
+    assert prepared(own) == before
+
+
+def test_texts_that_postgresql_cannot_hold_are_refused(session: Session) -> None:
+    with pytest.raises(DataError):
+        PLACE.run(session, {"code": "\x00"})
+
+
+def codes(session: Session) -> list[str]:
+    return list(session.scalars(text("SELECT code FROM locations ORDER BY code")))
+
+
+def prepared(session: Session) -> set[str]:
+    return set(session.scalars(text("SELECT name FROM pg_prepared_statements WHERE name LIKE 'stockroom%'")))
+
+
+@contextmanager
+def batches() -> Iterator[list[Sequence[Task]]]:
+    """Collect what is sent in each round trip."""
+    trips: list[Sequence[Task]] = []
+    really_send = Wire.send
+
+    def send(wire: Wire, tasks: Sequence[Task]) -> Answer:
+        trips.append(tasks)
+        return really_send(wire, tasks)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Wire, "send", send)
+        yield trips
+
+
+def test_constants_are_written_into_the_text(session: Session) -> None:
+    constants = Prepared(select(bindparam("n", type_=Integer) * literal(2), literal("it's %")).limit(1))
+    sent: list[Any] = []
+
+    with watched(lambda _, statement, values: sent.append((statement.count("$"), values))):
+        assert constants.first(session, {"n": 4}) == (8, "it's %")
+    assert sent[-1] == (1, [4])

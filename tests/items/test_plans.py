@@ -11,13 +11,14 @@ from sqlalchemy.orm import Session
 from api.extensions import db
 from api.items import service
 from tests.statements import counted, watched
+from tests.statements import explained as plan_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from flask import Flask
 
-    from api.core.connections import LeanCursor
+    from tests.statements import Sender
 
 FILL = """
     INSERT INTO items (id, sku, name, category, tags, attributes, unit_price, words, created_at, updated_at, barcode)
@@ -92,17 +93,16 @@ def explained(session: Session, *, is_deep: bool, **wanted: Any) -> dict[str, An
         ordered = listing.query.order_by(*(key.ordered() for key in keys))
         row = session.execute(ordered.offset(15_000).limit(1)).one()
         after = [key.read(row) for key in keys]
-    sent: list[tuple[str, Any]] = []
+    sent: list[tuple[Sender, str, Any]] = []
 
-    def note(_: LeanCursor, statement: str, parameters: Any) -> None:
+    def note(sender: Sender, statement: str, parameters: Any) -> None:
         if "SAVEPOINT" not in statement:
-            sent.append((statement, parameters))
+            sent.append((sender, statement, parameters))
 
     with watched(note):
         listing.page(session, limit=50, after=after)
-    ((statement, parameters),) = sent
-    answer = session.connection().exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters)
-    plan: dict[str, Any] = answer.scalar_one()[0]["Plan"]
+    (one,) = sent
+    plan: dict[str, Any] = plan_of(*one)
     return plan
 
 

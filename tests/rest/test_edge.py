@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import contextmanager
 from decimal import Decimal
 from threading import Barrier
 from time import monotonic
@@ -12,12 +13,13 @@ import psycopg
 import pytest
 import structlog
 from flask import request
-from sqlalchemy import event, select, text
+from sqlalchemy import select, text
 from structlog.testing import capture_logs
 from werkzeug.exceptions import BadGateway
 
 from api import create_app
 from api.core.caller import Caller
+from api.core.wire import COMMIT, Wire
 from api.extensions import db
 from api.items import service as items
 from api.items.errors import SkuTaken
@@ -30,13 +32,13 @@ from tests.rest.envelope import assert_problem
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from flask import Flask
     from flask.testing import FlaskClient
-    from sqlalchemy import Connection
 
     from api.config import Settings
+    from api.core.wire import Answer, Task
     from api.embedded import Postgres
 
 APPEND_TO_NAME = text("UPDATE items SET name = name || :text WHERE sku = :sku")
@@ -415,25 +417,23 @@ def terminate(database_url: str, pid: int) -> None:
         other.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
 
 
-class commit_cut_once:  # noqa: N801  # reads as a verb
+@contextmanager
+def commit_cut_once(database_url: str, *, after_committing: bool) -> Iterator[None]:
     """Cut the connection at the first COMMIT: before it is carried out, or after that but before it is answered."""
+    really_send, cut = Wire.send, list[Wire]()
 
-    def __init__(self, database_url: str, *, after_committing: bool) -> None:
-        self.database_url, self.after_committing = database_url, after_committing
+    def send(wire: Wire, tasks: Sequence[Task]) -> Answer:
+        if tasks[-1] is not COMMIT or cut:
+            return really_send(wire, tasks)
+        cut.append(wire)
+        if after_committing:
+            really_send(wire, tasks)
+        terminate(database_url, wire.connection.info.backend_pid)
+        return really_send(wire, [COMMIT])
 
-    def __enter__(self) -> None:
-        event.listen(db.engine, "commit", self._cut)
-
-    def __exit__(self, *_: object) -> None:
-        event.remove(db.engine, "commit", self._cut)
-
-    def _cut(self, connection: Connection) -> None:
-        driver = connection.connection.driver_connection
-        assert driver is not None
-        if self.after_committing:
-            driver.execute("COMMIT")
-            driver.execute("BEGIN")
-        terminate(self.database_url, driver.info.backend_pid)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Wire, "send", send)
+        yield
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from api.extensions import db
 from api.stock import reading, service
 from bench.warehouse import ITEM, PLACE, fill
 from tests.conftest import disposing
+from tests.statements import explained as plan_of
 from tests.statements import watched
 
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from api.config import Settings
-    from api.core.connections import LeanCursor
     from api.embedded import Postgres
+    from tests.statements import Sender
 
 ITEMS, MOVEMENTS = 6_000, 60_000
 BIG = {"items", "stock_levels", "stock_movements"}
@@ -120,13 +121,9 @@ def explained() -> Iterator[list[dict[str, Any]]]:
     """Collect the plans of the statements that are sent meanwhile, as they were carried out."""
     plans: list[dict[str, Any]] = []
 
-    def explain(cursor: LeanCursor, statement: str, parameters: Any) -> None:
+    def explain(sender: Sender, statement: str, parameters: Any) -> None:
         if statement.lstrip().startswith(("SELECT", "WITH")):
-            with psycopg.Cursor(cursor.connection) as other:
-                other.execute(f"EXPLAIN (ANALYZE, TIMING off, FORMAT JSON) {statement}".encode(), parameters)
-                row = other.fetchone()
-                assert row is not None
-                plans.append(row[0][0]["Plan"])
+            plans.append(plan_of(sender, statement, parameters, options="ANALYZE, TIMING off, FORMAT JSON"))
 
     with watched(explain):
         yield plans
