@@ -47,11 +47,11 @@ def load(file: Path, limit_days: int | None, *, as_json: bool) -> None:
     started = time.monotonic()
     console = Console(stderr=True, quiet=as_json)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    with transaction() as session:
+    with _without_collector(), transaction() as session:
         with console.status(f"Reading {file}"):
             past = sort_out(read(file), limit_days=limit_days)
         _refuse_without_sales(past, file)
-        with _without_collector(), Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
             task = progress.add_task("Order lines", total=past.buckets[Bucket.SALE])
             figures = service.load(
                 session, past, currency=_currency(), by=Caller.system(), advance=lambda n: progress.advance(task, n)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import re
-from http import HTTPStatus
-from typing import NoReturn
 
-from flask import Response, g, request
-from werkzeug.exceptions import HTTPException
+from flask import g, request
 
 from api.core.errors import Malformed, PreconditionRequired
 from api.rest.problems import StaleVersion
@@ -58,11 +55,20 @@ def check(version: int | str) -> None:
         raise StaleVersion
 
 
+class CopyIsCurrentError(Exception):
+    """The caller has already what a view is about to show; `Blueprint.etag` answers 304."""
+
+
 def announce(version: int | str) -> None:
-    """Remember the tag for the answer; end a conditional GET here when the caller's copy is current."""
-    g.etag = tag_of(version)
-    if request.method in {"GET", "HEAD"} and _is_current(g.etag):
-        _not_modified(g.etag)
+    """Remember the tag for the answer; end a conditional GET here when the caller's copy is current.
+
+    Raises:
+        CopyIsCurrentError: it is.
+
+    """
+    g.etag = tag = tag_of(version)
+    if request.method in {"GET", "HEAD"} and _is_current(tag):
+        raise CopyIsCurrentError
 
 
 def tag_of(version: int | str) -> str:
@@ -73,7 +79,3 @@ def tag_of(version: int | str) -> str:
 def _is_current(tag: str) -> bool:
     header = request.headers.get("If-None-Match", "").strip()
     return header == "*" or tag in (known.removeprefix("W/") for known in re.findall(_TAG, header))
-
-
-def _not_modified(tag: str) -> NoReturn:
-    raise HTTPException(response=Response(status=HTTPStatus.NOT_MODIFIED, headers={"ETag": tag}))

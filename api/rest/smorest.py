@@ -195,7 +195,10 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # the same
             changes = request.method in etag.METHODS_THAT_CHECK
             if changes:
                 etag.require_if_match()
-            response = view()
+            try:
+                response = view()
+            except etag.CopyIsCurrentError:
+                response = current_app.response_class(status=HTTPStatus.NOT_MODIFIED)
             if changes and not g.pop("etag_checked", False):
                 message = f"{request.endpoint} changed something without comparing versions"
                 raise RuntimeError(message)
