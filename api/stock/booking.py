@@ -56,6 +56,15 @@ class Waiting(NamedTuple):
     quantity: int
 
 
+class Opening(NamedTuple):
+    """What a level was when it was locked."""
+
+    version: int
+    was_low: bool
+    moved_at: datetime | None
+    available: int
+
+
 @dataclass(slots=True)
 class Balance:
     """A locked level as it stands after the movements booked so far."""
@@ -68,6 +77,11 @@ class Balance:
     """The latest moment at which a movement happened; unknown while the latest is one that happens now."""
 
     reorder_point: int | None = None
+    opening: Opening | None = field(default=None, compare=False)
+    """What it was when it was locked, once a movement is booked."""
+
+    moves_now: bool = field(default=False, compare=False)
+    """Whether one of the movements booked happens now, and not at a moment of the past."""
 
     @property
     def available(self) -> int:
@@ -143,15 +157,6 @@ class Cause:
     occurred_at: datetime | None = None
 
 
-class Opening(NamedTuple):
-    """What a level was when it was locked."""
-
-    version: int
-    was_low: bool
-    moved_at: datetime | None
-    available: int
-
-
 @dataclass(slots=True)
 class Book:
     """What one transaction does to locked levels."""
@@ -171,9 +176,8 @@ class Book:
     """What each owner of a backorder got."""
     tops_up: bool = False
     """Whether what is kept may add to what levels keep for the same lines already."""
-    openings: dict[LevelKey, Opening] = field(default_factory=dict)
-    """The levels that were moved, as they were before."""
-    _in_the_present: set[LevelKey] = field(default_factory=set)
+    moved: list[tuple[LevelKey, Balance, Opening]] = field(default_factory=list)
+    """The levels that were moved, and what they were before."""
     _of_item: dict[UUID, list[tuple[UUID, Balance]]] = field(default_factory=dict)
     _indexed: int = 0
     """How many levels there were when `_of_item` was made of them; they become more, never others."""
@@ -186,8 +190,9 @@ class Book:
         Units that come or go without a `value` of their own come or go at the average of those that lie there.
         """
         balance = self.balances[key]
-        if key not in self.openings:
-            self.openings[key] = Opening(balance.version, balance.is_low, balance.moved_at, balance.available)
+        if balance.opening is None:
+            balance.opening = Opening(balance.version, balance.is_low, balance.moved_at, balance.available)
+            self.moved.append((key, balance, balance.opening))
         if value is None:
             value = balance.worth(on_hand) if on_hand > 0 else -balance.worth(-on_hand) if on_hand else NOTHING
         balance.on_hand += on_hand
@@ -211,23 +216,11 @@ class Book:
             source_id=cause.source_id,
             actor_id=self.by.user_id,
             request_id=self.by.request_id,
-            is_late=self._is_late(key, cause.occurred_at),
+            is_late=_is_late(balance, cause.occurred_at),
             occurred_at=cause.occurred_at,
         )
         self.movements.append(movement)
         return movement
-
-    def _is_late(self, key: LevelKey, occurred_at: datetime | None) -> bool:
-        """Tell whether a movement happened before one that has a lower number; note the latest moment."""
-        balance = self.balances[key]
-        if occurred_at is None:
-            self._in_the_present.add(key)
-            balance.moved_at = None
-            return False
-        if key in self._in_the_present or (balance.moved_at is not None and occurred_at < balance.moved_at):
-            return True
-        balance.moved_at = occurred_at
-        return False
 
     def available(self, key: LevelKey) -> int:
         """Tell what can still be promised at a level; where there is none, nothing."""
@@ -268,22 +261,33 @@ class Book:
 
     def risen(self) -> set[UUID]:
         """Name the items of which a level has more available than when it was locked."""
-        return {
-            key.item_id for key, opening in self.openings.items() if self.balances[key].available > opening.available
-        }
+        return {key.item_id for key, balance, opening in self.moved if balance.available > opening.available}
 
     def changed(self) -> Iterable[tuple[LevelKey, Balance, int]]:
         """List the levels that were moved, with the version each had when it was locked."""
-        return ((key, self.balances[key], opening.version) for key, opening in self.openings.items())
+        return ((key, balance, opening.version) for key, balance, opening in self.moved)
 
     def crossings(self) -> Iterable[tuple[LevelKey, Balance]]:
         """List the levels that are low and were not, or were low and are not; the first stock at all is neither."""
         return (
-            (key, self.balances[key])
-            for key, opening in self.openings.items()
-            if opening.version and opening.was_low is not self.balances[key].is_low
+            (key, balance)
+            for key, balance, opening in self.moved
+            if opening.version and opening.was_low is not balance.is_low
         )
 
     def latest(self) -> datetime | None:
         """Tell the latest moment known of the levels that were moved: what happens now is not before it."""
-        return max((one.moved_at for one in self.openings.values() if one.moved_at is not None), default=None)
+        moments = [opening.moved_at for *_, opening in self.moved if opening.moved_at is not None]
+        return max(moments, default=None)
+
+
+def _is_late(balance: Balance, occurred_at: datetime | None) -> bool:
+    """Tell whether a movement happened before one that has a lower number; note the latest moment."""
+    if occurred_at is None:
+        balance.moves_now = True
+        balance.moved_at = None
+        return False
+    if balance.moves_now or (balance.moved_at is not None and occurred_at < balance.moved_at):
+        return True
+    balance.moved_at = occurred_at
+    return False

@@ -217,8 +217,8 @@ def _keep_each(
 def _keep(session: Session, book: Book, promise: Promise, places: Sequence[UUID]) -> InsufficientStock | None:
     """Book one promise, or tell why not before anything of it is booked. Holds that are over give way."""
     if promising.shortages(book, promise, places, that_may_wait=True):
-        bookkeeping.lapse(session, book, promise.totals())
-        bookkeeping.serve(session, book, promise.totals())
+        bookkeeping.lapse(session, book, promise.totals)
+        bookkeeping.serve(session, book, promise.totals)
         if short := promising.shortages(book, promise, places):
             return InsufficientStock.of(short)
     promising.keep(book, promise, places)

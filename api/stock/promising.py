@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from api.stock.booking import Cause, LevelKey, LineKey, PromiseKey, Waiting
@@ -36,7 +37,7 @@ class Demand:
     at: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Promise:
     """Everything one order or reservation asks for at one moment; no moment means now, no end means for good.
 
@@ -50,12 +51,13 @@ class Promise:
     location_id: UUID | None = None
     policy: str = DEFAULT_POLICY
 
-    def totals(self) -> dict[UUID, int]:
-        """Add up what is asked for of each item."""
+    @cached_property
+    def totals(self) -> Mapping[UUID, int]:
+        """What is asked for of each item, added up."""
         totals: dict[UUID, int] = defaultdict(int)
         for demand in self.demands:
             totals[demand.item_id] += demand.quantity
-        return totals
+        return dict(totals)
 
     def among(self, places: Sequence[UUID]) -> Sequence[UUID]:
         """Choose the locations that may be asked."""
@@ -67,7 +69,7 @@ def shortages(book: Book, promise: Promise, places: Sequence[UUID], *, that_may_
     short = []
     among = set(promise.among(places))
     waits = {demand.item_id for demand in promise.demands if demand.may_wait}
-    for item_id, wanted in promise.totals().items():
+    for item_id, wanted in promise.totals.items():
         available = sum(_shelves(book, item_id, among).values())
         if wanted > available and (that_may_wait or item_id not in waits):
             first = next(demand for demand in promise.demands if demand.item_id == item_id)
@@ -81,7 +83,7 @@ def keep(book: Book, promise: Promise, places: Sequence[UUID]) -> None:
     places = promise.among(places)
     among, totals = set(places), {}
     shelf: dict[UUID, dict[UUID, int]] = {place: {} for place in places}
-    for item_id, wanted in promise.totals().items():
+    for item_id, wanted in promise.totals.items():
         there = _shelves(book, item_id, among)
         if there:
             totals[item_id] = min(wanted, sum(there.values()))

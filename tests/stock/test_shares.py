@@ -153,7 +153,7 @@ def test_what_may_wait_is_kept_as_far_as_it_goes(shelves: Shelves, lines: list[t
         waiting = [one for key, one in ours.waiting.items() if key.line_no == number]
         assert all(one.item_id == item for one in waiting)
         assert kept + sum(one.quantity for one in waiting) == quantity
-    for item, total in promise.totals().items():
+    for item, total in promise.totals.items():
         kept = sum(one.quantity for one in ours.kept.values() if one.item_id == item)
         assert kept == min(total, sum(shelves.get(item, [0])))
 
