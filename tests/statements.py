@@ -43,6 +43,21 @@ def counted() -> Iterator[list[str]]:
         yield sent
 
 
+@contextmanager
+def batches() -> Iterator[list[Sequence[Task]]]:
+    """Collect what each round trip of a wire carries."""
+    trips: list[Sequence[Task]] = []
+    really_send = Wire.send
+
+    def send(wire: Wire, tasks: Sequence[Task]) -> Answer:
+        trips.append(tasks)
+        return really_send(wire, tasks)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Wire, "send", send)
+        yield trips
+
+
 def explained(sender: Sender, statement: str, parameters: Any, *, options: str = "ANALYZE, FORMAT JSON") -> Any:
     """Have PostgreSQL tell how it carries a statement out, on the connection that was to send it."""
     kind = psycopg.RawCursor if isinstance(sender, Wire) else psycopg.Cursor

@@ -9,6 +9,8 @@ from psycopg import sql
 from sqlalchemy import ARRAY, bindparam, cast, select
 from sqlalchemy.types import NullType
 
+from api.core.prepared import settle
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -82,6 +84,7 @@ _WRITERS: Mapping[str, Callable[[Any], str]] = {
 
 def copy_in(session: Session, table: str, types: Types, rows: Iterable[Sequence[Any]]) -> None:
     """Insert rows, each in the order of `types`, through COPY in the session's transaction."""
+    settle(session)
     connection: Connection = session.connection().connection.driver_connection  # type: ignore[assignment]  # psycopg's
     into = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)")
     columns = sql.SQL(", ").join(map(sql.Identifier, types))

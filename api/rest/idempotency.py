@@ -168,6 +168,11 @@ class _Claim:
         if not rows:
             raise _KeyTakenError
 
+    def settle(self, session: Session) -> None:
+        """Find out, when the view has asked the database nothing."""
+        if not self.is_known:
+            settle(session)
+
 
 def _run_claimed(
     session: Session, view: Callable[[], Response], caller: Caller, *, key: str, fingerprint: bytes
@@ -188,9 +193,9 @@ def _run_claimed(
         except DBAPIError:
             raise
         except Exception:
-            settle(session)
+            claim.settle(session)
             raise
-        settle(session)
+        claim.settle(session)
     except OperationalError as error:
         if not claim.is_known and sqlstate(error) == LOCK_NOT_AVAILABLE:
             raise KeyInProgress from error

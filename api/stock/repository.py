@@ -318,9 +318,8 @@ def write(session: Session, book: Book) -> None:
             movement.recorded_at = moment
 
     _WRITE.later(session, values | {"latest": book.latest()}, note)
-    if is_copied or kept_is_copied:
-        settle(session)
     if is_copied:
+        settle(session)  # which tells when it happened
         recorded = _MOVEMENT_TYPES | {"recorded_at": "timestamptz"}
         copy_in(session, "stock_movements", recorded, map(attrgetter(*recorded), book.movements))
     if kept_is_copied:

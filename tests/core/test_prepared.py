@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import psycopg
@@ -12,17 +12,15 @@ from sqlalchemy.exc import DataError, IntegrityError, OperationalError, PendingR
 
 from api.core.orm import ONLY_READS
 from api.core.prepared import Prepared
-from api.core.wire import BEGIN, COMMIT, Wire
+from api.core.wire import BEGIN, COMMIT
 from api.extensions import db
-from tests.statements import watched
+from tests.statements import batches, watched
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from flask import Flask
     from sqlalchemy.orm import Session
-
-    from api.core.wire import Answer, Task
 
 
 class Sum(NamedTuple):
@@ -226,21 +224,6 @@ def codes(session: Session) -> list[str]:
 
 def prepared(session: Session) -> set[str]:
     return set(session.scalars(text("SELECT name FROM pg_prepared_statements WHERE name LIKE 'stockroom%'")))
-
-
-@contextmanager
-def batches() -> Iterator[list[Sequence[Task]]]:
-    """Collect what is sent in each round trip."""
-    trips: list[Sequence[Task]] = []
-    really_send = Wire.send
-
-    def send(wire: Wire, tasks: Sequence[Task]) -> Answer:
-        trips.append(tasks)
-        return really_send(wire, tasks)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Wire, "send", send)
-        yield trips
 
 
 def test_constants_are_written_into_the_text(session: Session) -> None:
