@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 type JsonSchema = dict[str, Any]
@@ -186,6 +186,7 @@ def matching(patterns: list[str]) -> tuple[set[str], list[str]]:
     return found, unknown
 
 
-def visible(scopes: frozenset[str]) -> set[str]:
+@lru_cache(maxsize=256)
+def visible(scopes: frozenset[str]) -> frozenset[str]:
     """Find the types whose subjects somebody with these scopes may see."""
-    return {one.name for one in _TYPES if scopes.issuperset(one.scopes)}
+    return frozenset(one.name for one in _TYPES if scopes.issuperset(one.scopes))

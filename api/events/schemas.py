@@ -8,6 +8,7 @@ from api.rest.fields import (
     AwareDateTime,
     Boolean,
     CommaList,
+    JsonObject,
     List,
     Nested,
     QueryInteger,
@@ -108,7 +109,7 @@ class EventTypeSchema(ResponseSchema):
     type = Text(attribute="name", metadata=TYPE)
     description = Text(attribute="says", metadata={"description": "What it says.", "examples": ["An order was placed"]})
     subject_type = Text(attribute="subject", metadata={"description": "What it happens to.", "examples": ["order"]})
-    data_schema = fields.Dict(
+    data_schema = JsonObject(
         attribute="schema",
         metadata={"description": "JSON Schema (draft 2020-12) of `data`.", "examples": [{"type": "object"}]},
     )

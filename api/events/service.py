@@ -141,7 +141,7 @@ def get(session: Session, event_id: UUID, *, by: Caller) -> Event:
     return found[0]
 
 
-def choose(patterns: Collection[str] | None, *, scopes: frozenset[str]) -> set[str]:
+def choose(patterns: Collection[str] | None, *, scopes: frozenset[str]) -> frozenset[str]:
     """Find the types that names and beginnings stand for; without any, all that may be seen with these scopes.
 
     Raises:
@@ -157,10 +157,10 @@ def choose(patterns: Collection[str] | None, *, scopes: frozenset[str]) -> set[s
         raise EventTypeUnknown(name=ascii(unknown[0]))
     if hidden := sorted(found - seen):
         raise EventTypeForbidden(name=hidden[0], scopes=" and ".join(CATALOGUE[hidden[0]].scopes))
-    return found
+    return frozenset(found)
 
 
-def expand(patterns: Collection[str], *, scopes: frozenset[str]) -> set[str]:
+def expand(patterns: Collection[str], *, scopes: frozenset[str]) -> frozenset[str]:
     """Find the types that names and beginnings stand for, as far as they may be seen; without any, all that may be."""
     seen = visible(scopes)
     return seen & matching(list(patterns))[0] if patterns else seen

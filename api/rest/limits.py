@@ -217,7 +217,9 @@ def _limit_network() -> None:
 
 def _tell(response: Response) -> Response:
     """Write `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10)."""
-    standings: list[Standing] = [*g.get("standings", ()), *_route_standings()]
+    standings: list[Standing] = list(g.get("standings", ()))
+    if g.get("counts_attempts"):
+        standings += _route_standings()
     if standings:
         names = [_policy_name(standing, standings) for standing in standings]
         response.headers["RateLimit-Policy"] = ", ".join(

@@ -54,10 +54,11 @@ def init_app(app: Flask) -> None:
 
 def client_address() -> str:
     """Tell the address this request comes from, past reverse proxies that are ours."""
-    if "address" not in g:
+    address: str | None = g.get("address")
+    if address is None:
         peer, forwarded = request.environ.get("REMOTE_ADDR") or "", request.headers.getlist("X-Forwarded-For")
-        g.address = resolve(peer, forwarded, current_app.extensions["stockroom"].trusted_proxies)
-    return str(g.address)
+        g.address = address = resolve(peer, forwarded, current_app.extensions["stockroom"].trusted_proxies)
+    return address
 
 
 def _begin() -> None:

@@ -142,6 +142,7 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # the same
                 """Count this request; flask-limiter raises when there were too many."""
 
             def guard(inner: Callable[[], Any]) -> Any:
+                g.counts_attempts = True
                 for _ in range(TRIES):  # the extension may only now notice that Valkey fails
                     try:
                         take_slot()

@@ -564,12 +564,12 @@ def _secrets(endpoint: WebhookEndpoint | AnyRow, endpoint_id: UUID, vault: Vault
     return tuple(signing.as_secret(vault.derive("webhook", endpoint_id, generation)) for generation in generations)
 
 
-def _wanted(row: AnyRow) -> set[str]:
+def _wanted(row: AnyRow) -> frozenset[str]:
     """Find the types an endpoint gets: those it names, as far as whoever made it may (still) see them."""
     scopes = frozenset(row.scopes)
     if row.created_by is not None:
         if not row.is_active:
-            return set()
+            return frozenset()
         scopes &= ROLES[row.role]
     return events.expand(row.types, scopes=scopes & frozenset(SCOPES))
 
