@@ -122,7 +122,7 @@ TARGETS = (
     Target(ORDER_3, FASTAPI, 2),
     Target(ORDER_3, POSTGRES, 0.25),
     Target(ORDER_24, FASTAPI, 3),
-    Target(HOT, POSTGRES, 1),
+    Target(HOT, ROW_LOCK, 1),
     Target(LIST, FASTAPI, 2),
     Target(LEVELS, FASTAPI, 2),
     Target(SHOW, FASTAPI, 2),

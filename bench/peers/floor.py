@@ -24,6 +24,8 @@ ITEM = {
     "version": 1,
 }
 BODY = b'{"status":"ok"}'
+LONG = {"data": "x" * 18_600}
+"""As long as the catalogue of events that Stockroom answers with."""
 
 flask_app = Flask(__name__)
 
@@ -42,8 +44,8 @@ def health() -> dict[str, str]:
 
 @flask_app.get("/api/v1/events/types")
 def types() -> dict[str, object]:
-    """Show something small."""
-    return ITEM
+    """Show something as long as Stockroom does."""
+    return LONG
 
 
 @flask_app.get("/api/v1/items/<uuid:item_id>")

@@ -1,4 +1,4 @@
-"""How gunicorn serves what is bare: as it serves Stockroom, without what Stockroom does when a worker is forked."""
+"""How gunicorn serves what is bare: with threaded workers of its own, as many and as large as Stockroom's."""
 
 from __future__ import annotations
 
