@@ -64,6 +64,18 @@ class HeldSocket:
         self._flush()
         return self._socket.sendfile(*args, **kwargs)
 
+    def shutdown(self, how: int) -> None:
+        """End the connection after what was kept."""
+        with suppress(OSError):
+            self._flush()
+        self._socket.shutdown(how)
+
+    def close(self) -> None:
+        """Close the connection after what was kept."""
+        with suppress(OSError):
+            self._flush()
+        self._socket.close()
+
     def _flush(self) -> None:
         if self._held:
             held, self._held, self._bytes = self._held, [], 0
@@ -88,7 +100,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
         try:
             keeps: bool = super().handle_request(req, conn)
         except BaseException:
-            with suppress(OSError):  # it may be closed by now
+            with suppress(OSError):  # it is closed by now where an answer had begun
                 conn.sock.release()
             raise
         conn.sock.release()

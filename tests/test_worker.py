@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from pathlib import Path
-from socket import create_connection, socketpair
+from socket import SHUT_WR, create_connection, socketpair
 from typing import TYPE_CHECKING
 
 import pytest
@@ -77,6 +77,16 @@ def test_of_a_long_answer_no_more_is_held_back_than_that(pair: tuple[HeldSocket,
 
     assert len(before) == 5 * (MOST_HELD_BYTES // 4)
     assert received(theirs) == b"the end"
+
+
+def test_what_was_kept_of_an_answer_that_fails_is_sent_before_the_end(pair: tuple[HeldSocket, socket]) -> None:
+    ours, theirs = pair
+
+    ours.hold()
+    ours.sendall(b"half of it")
+    ours.shutdown(SHUT_WR)
+
+    assert received(theirs) == b"half of it"
 
 
 def test_a_file_follows_what_was_sent_before_it(pair: tuple[HeldSocket, socket]) -> None:

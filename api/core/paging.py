@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +13,6 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-import orjson
 from sqlalchemy import and_, bindparam, func, literal, literal_column, or_, select, tuple_
 
 from api.core.errors import Malformed
@@ -150,7 +150,7 @@ def _beyond(keys: Sequence[Key], after: Sequence[ColumnElement[Any]]) -> ColumnE
 
 def seal(values: Sequence[object], *, secret: str, scope: object) -> str:
     """Write key values as an opaque, signed cursor that is good for `scope` only."""
-    payload = urlsafe_b64encode(orjson.dumps([_plain(value) for value in values])).rstrip(b"=").decode()
+    payload = urlsafe_b64encode(json.dumps([_plain(value) for value in values]).encode()).rstrip(b"=").decode()
     return f"{payload}.{_signature(payload, secret, scope).decode()}"
 
 
@@ -164,13 +164,16 @@ def unseal(cursor: str, *, types: Sequence[type], secret: str, scope: object) ->
     payload, _, signature = cursor.partition(".")
     if not hmac.compare_digest(signature.encode(), _signature(payload, secret, scope)):
         raise CursorInvalid
-    values = orjson.loads(urlsafe_b64decode(payload + "=="))
-    return [_typed(value, kind) for value, kind in zip(values, types, strict=True)]
+    try:
+        values = json.loads(urlsafe_b64decode(payload + "=="))
+        return [_typed(value, kind) for value, kind in zip(values, types, strict=True)]
+    except (ValueError, TypeError):  # another version has made it, whose lists had other keys
+        raise CursorInvalid from None
 
 
 def _signature(payload: str, secret: str, scope: object) -> bytes:
-    written = orjson.dumps([_PURPOSE, payload, scope], default=str, option=orjson.OPT_SORT_KEYS)
-    return urlsafe_b64encode(hmac.digest(secret.encode(), written, "sha256")).rstrip(b"=")
+    written = json.dumps([_PURPOSE, payload, scope], default=str, sort_keys=True)
+    return urlsafe_b64encode(hmac.digest(secret.encode(), written.encode(), "sha256")).rstrip(b"=")
 
 
 def _plain(value: object) -> object:

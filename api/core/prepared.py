@@ -62,16 +62,16 @@ class Prepared[Row]:
 
     def rows(self, session: Session, parameters: dict[str, Any]) -> list[Row]:
         """Read all rows."""
-        return self._send(session, parameters).rows(self._row)
+        return self._send(session, parameters, self._rows)
 
     def first(self, session: Session, parameters: dict[str, Any]) -> Row | None:
         """Read the first row; None when there is none."""
-        rows = self._send(session, parameters).rows(self._row)
+        rows = self.rows(session, parameters)
         return rows[0] if rows else None
 
     def run(self, session: Session, parameters: dict[str, Any]) -> int:
         """Send it without reading anything; tells how many rows it has changed or found."""
-        return self._send(session, parameters).count
+        return self._send(session, parameters, _count)
 
     def later(self, session: Session, parameters: dict[str, Any], then: Then | None = None) -> None:
         """Send it with the next statement of the transaction, whatever that is, or with COMMIT.
@@ -83,15 +83,17 @@ class Prepared[Row]:
             raise RuntimeError(message)
         _wire(session.connection().connection).waiting.append(self._task(parameters, then))
 
-    def _send(self, session: Session, parameters: dict[str, Any]) -> Answer:
+    def _send[Found](self, session: Session, parameters: dict[str, Any], read: Callable[[Answer], Found]) -> Found:
+        """Send it, and read the answer while the connection is still ours."""
         task = self._task(parameters)
-        if (
-            session.info.get(ONLY_READS)
-            and not session.in_transaction()
-            and isinstance(engine := session.get_bind(), Engine)
-        ):
-            return _alone(engine, task)
-        return _together(session.connection(), task)
+        if session.info.get(ONLY_READS) and not session.in_transaction():
+            engine = session.get_bind()
+            if isinstance(engine, Engine):
+                return _alone(engine, task, read)
+        return read(_together(session.connection(), task))
+
+    def _rows(self, answer: Answer) -> list[Row]:
+        return answer.rows(self._row)
 
     def _task(self, parameters: dict[str, Any], then: Then | None = None) -> Task:
         return Task(self._statement, [parameters[name] for name in self._names], then)
@@ -104,8 +106,8 @@ def _write_constant(parameter: BindParameter[Any]) -> None:
 
 
 def settle(session: Session) -> None:
-    """Send what was to be sent later."""
-    if session.in_transaction():
+    """Send what was to be sent later; after a failure nothing is."""
+    if session.is_active and session.in_transaction():
         _settle(session.connection())
 
 
@@ -113,21 +115,30 @@ def _wire(lent: PoolProxiedConnection) -> Wire:
     return Wire.of(lent.driver_connection)  # type: ignore[arg-type]  # psycopg's
 
 
-def _alone(engine: Engine, task: Task) -> Answer:
+def _alone[Found](engine: Engine, task: Task, read: Callable[[Answer], Found]) -> Found:
     """Read something on a connection that is lent for this one statement, without a transaction."""
-    lent = engine.pool.connect()
     try:
-        return _wire(lent).send([task])
+        lent = engine.pool.connect()
+    except psycopg.Error as error:
+        raise _translated(engine, task, error, is_lost=False) from error
+    try:
+        return read(_wire(lent).send([task]))
     except psycopg.Error as error:
         is_lost = _wire(lent).is_lost
         if is_lost:
             lent.invalidate(error)
         raise _translated(engine, task, error, is_lost=is_lost) from error
+    except Exception:
+        raise
     except BaseException as end:
         lent.invalidate(end)  # the process is told to end in the middle of an answer
         raise
     finally:
         lent.close()
+
+
+def _count(answer: Answer) -> int:
+    return answer.count
 
 
 def _together(connection: Connection, *tasks: Task) -> Answer:
@@ -183,6 +194,13 @@ def _commit(connection: Connection) -> None:
 def _rollback(connection: Connection) -> None:
     if not connection.invalidated:
         _wire(connection.connection).rollback()
+
+
+@event.listens_for(Engine, "rollback_savepoint")
+def _rollback_to(connection: Connection, *_: object) -> None:
+    """Drop what waits: whatever was there before the savepoint has been sent before it."""
+    if not connection.invalidated:
+        _wire(connection.connection).waiting.clear()
 
 
 def _translated(engine: Engine, task: Task, error: psycopg.Error, *, is_lost: bool) -> BaseException:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 FIRST_PAUSE_SECONDS = 0.02
 SERIALIZATION_FAILURE = "40001"
 DEADLOCK_DETECTED = "40P01"
+RESULT_CHANGED, STATEMENT_GONE = "0A000", "26000"
+"""A statement was prepared before a migration, or before somebody had PostgreSQL forget it; next time it is anew."""
+
+ASK_FOR_ANOTHER_TRY = frozenset({SERIALIZATION_FAILURE, DEADLOCK_DETECTED, RESULT_CHANGED, STATEMENT_GONE})
 
 
 def sqlstate(error: BaseException | None) -> str | None:
@@ -23,7 +27,7 @@ def sqlstate(error: BaseException | None) -> str | None:
 
 
 def _asks_for_another_try(error: BaseException) -> bool:
-    return isinstance(error, DBAPIError) and sqlstate(error) in {SERIALIZATION_FAILURE, DEADLOCK_DETECTED}
+    return isinstance(error, DBAPIError) and sqlstate(error) in ASK_FOR_ANOTHER_TRY
 
 
 _further_tries = Retrying(

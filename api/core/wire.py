@@ -8,6 +8,7 @@ read by psycopg's adapters, and errors are psycopg's.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -28,6 +29,12 @@ if TYPE_CHECKING:
     type Then = Callable[[Rows], object]
 
 _GOOD = frozenset({ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK})
+_OUTDATED = frozenset({"0A000", "26000"})
+"""SQLSTATEs of a statement whose result has become another since it was prepared, and of one that is gone."""
+
+MOST_PREPARED = 100
+"""A connection keeps no more statements prepared; PostgreSQL keeps a plan of each, some 50 kB."""
+
 WAKES_UP_AFTER_SECONDS = 0.1
 """How often somebody who waits for PostgreSQL looks whether the process has been told to end."""
 
@@ -92,7 +99,7 @@ class Wire:
         self.connection = connection
         self._libpq = connection.pgconn
         self._writer = Transformer(connection)
-        self._known: dict[Statement, tuple[bytes, TransformerOfPsycopg]] = {}
+        self._known: OrderedDict[Statement, tuple[bytes, TransformerOfPsycopg]] = OrderedDict()
         self._numbers = count(1)
         self.waiting: list[Task] = []
         """What is sent before anything else, or with it."""
@@ -144,11 +151,17 @@ class Wire:
         self._known.clear()
 
     def _prepared(self, statement: Statement) -> tuple[bytes, TransformerOfPsycopg]:
-        if statement not in self._known:
+        known = self._known.get(statement)
+        if known is None:
             name = b"stockroom_%d" % next(self._numbers)
             self._check(self._libpq.prepare(name, statement.text.encode()))
-            self._known[statement] = name, Transformer(self.connection)
-        return self._known[statement]
+            known = self._known[statement] = name, Transformer(self.connection)
+            if len(self._known) > MOST_PREPARED:
+                _, (oldest, _) = self._known.popitem(last=False)
+                self._libpq.exec_(b"DEALLOCATE " + oldest)
+        else:
+            self._known.move_to_end(statement)
+        return known
 
     def _written(self, task: Task) -> Sequence[Any] | None:
         return self._writer.dump_sequence(task.values, task.statement.formats) if task.values else None
@@ -176,4 +189,6 @@ class Wire:
             error = psycopg.errors.error_from_result(result, encoding="utf-8")
             if error.sqlstate is None:  # libpq's own: nobody answered
                 raise psycopg.OperationalError(str(error)) from None
+            if error.sqlstate in _OUTDATED:
+                self.forget()
             raise error

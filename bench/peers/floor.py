@@ -24,7 +24,7 @@ ITEM = {
     "version": 1,
 }
 BODY = b'{"status":"ok"}'
-LONG = {"data": "x" * 18_600}
+LONG: dict[str, object] = {"data": "x" * 18_600}
 """As long as the catalogue of events that Stockroom answers with."""
 
 flask_app = Flask(__name__)

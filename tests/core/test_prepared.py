@@ -8,19 +8,24 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import psycopg
 import pytest
 from sqlalchemy import Integer, bindparam, literal, select, text
-from sqlalchemy.exc import DataError, IntegrityError, OperationalError, PendingRollbackError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError, PendingRollbackError
 
+from api import create_app
 from api.core.orm import ONLY_READS
 from api.core.prepared import Prepared
-from api.core.wire import BEGIN, COMMIT
+from api.core.retry import ASK_FOR_ANOTHER_TRY, sqlstate
+from api.core.wire import BEGIN, COMMIT, MOST_PREPARED, Answer
 from api.extensions import db
+from tests.conftest import disposing
 from tests.statements import batches, watched
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from flask import Flask
     from sqlalchemy.orm import Session
+
+    from api.config import Settings
 
 
 class Sum(NamedTuple):
@@ -211,6 +216,62 @@ def test_a_rollback_forgets_no_statements(own: Session) -> None:
     own.rollback()
 
     assert prepared(own) == before
+
+
+def test_an_answer_is_read_before_the_connection_is_given_back(own: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    lent: list[int] = []
+    really_read = Answer.rows
+
+    def read(answer: Answer, *args: Any) -> list[Any]:
+        lent.append(db.engine.pool.checkedout())  # type: ignore[attr-defined]  # of a QueuePool
+        return really_read(answer, *args)
+
+    monkeypatch.setattr(Answer, "rows", read)
+    own.info[ONLY_READS] = True
+
+    assert NUMBERS.rows(own, {"most": 1}) == [Sum(1, 2)]
+    assert lent == [1]
+
+
+def test_a_database_that_cannot_be_reached_is_an_error_of_sqlalchemys(make_settings: Callable[..., Settings]) -> None:
+    with disposing(create_app(make_settings("postgresql://nobody@127.0.0.1:9/nothing"))) as app, app.app_context():
+        session = db.session()
+        session.info[ONLY_READS] = True
+        with pytest.raises(OperationalError):
+            NUMBERS.rows(session, {"most": 1})
+
+
+def test_a_connection_recovers_from_a_migration_that_changes_what_a_statement_returns(
+    own: Session, database_url: str
+) -> None:
+    read = Prepared("SELECT code FROM locations")
+    own.info[ONLY_READS] = True
+    read.rows(own, {})
+    with psycopg.connect(database_url.replace("+psycopg", ""), autocommit=True) as other:
+        other.execute("ALTER TABLE locations ALTER code TYPE varchar(100)")
+
+    with pytest.raises(DBAPIError) as caught:
+        read.rows(own, {})
+
+    assert sqlstate(caught.value) in ASK_FOR_ANOTHER_TRY
+    assert read.rows(own, {}) == []
+
+
+def test_a_connection_keeps_so_many_statements_and_no_more(own: Session) -> None:
+    for number in range(MOST_PREPARED + 20):
+        Prepared(f"SELECT {number}").rows(own, {})
+
+    assert len(prepared(own)) == MOST_PREPARED
+
+
+def test_what_waits_in_a_savepoint_goes_with_it(own: Session) -> None:
+    PLACE.later(own, {"code": "A"})
+    savepoint = own.begin_nested()
+    for code in ("B", "B"):
+        PLACE.later(own, {"code": code})
+    savepoint.rollback()
+
+    assert codes(own) == ["A"]
 
 
 def test_texts_that_postgresql_cannot_hold_are_refused(session: Session) -> None:
