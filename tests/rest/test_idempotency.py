@@ -15,6 +15,7 @@ from api.items.models import Item
 from api.orders.models import Order
 from api.rest import idempotency
 from api.rest.idempotency import idempotency_keys
+from api.webhooks import service as webhooks
 from tests.live import at_once, committed
 from tests.rest.envelope import assert_problem
 
@@ -268,3 +269,41 @@ def live_headers(live_app: Flask) -> dict[str, str]:
     """Headers of an administrator who exists for every connection."""
     with committed(live_app) as make:
         return make.headers()
+
+
+def test_what_a_view_refuses_without_asking_the_database_is_up_to_the_key_first(
+    client: FlaskClient, admin: dict[str, str]
+) -> None:
+    client.post("/api/v1/items", json=ITEM, headers=admin | bare("k1"))
+
+    malformed = client.post("/api/v1/items", json={"sku": 7}, headers=admin | bare("k1"))
+    unused = client.post("/api/v1/items", json={"sku": 7}, headers=admin | bare("k2"))
+    mended = client.post("/api/v1/items", json=ITEM | {"sku": "OTHER"}, headers=admin | bare("k2"))
+
+    assert_problem(malformed, 422, "idempotency_key_reused", None)
+    assert (unused.status_code, unused.get_json()["error"]["code"]) == (422, "invalid_type")
+    assert mended.status_code == 201
+
+
+def test_changes_of_one_thing_with_keys_of_their_own_are_made_or_refused(
+    live_app: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhooks, "_check_url", lambda *_: None)
+    with committed(live_app) as make:
+        headers = make.headers()
+    endpoint = {"url": "https://example.com/hook", "types": []}
+    made = live_app.test_client().post("/api/v1/webhook-endpoints", json=endpoint, headers=headers).get_json()
+    rotate = {
+        "path": f"/api/v1/webhook-endpoints/{made['id']}/rotate-secret",
+        "method": "POST",
+        "json": {"keep_previous": False},
+    }
+
+    answers = [
+        answer.status_code
+        for turn in range(4)
+        for answer in at_once(live_app, *(rotate | {"headers": headers | bare(f"{turn}-{one}")} for one in range(4)))
+    ]
+
+    assert set(answers) <= {200, 412}
+    assert 200 in answers
