@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from marshmallow import ValidationError
 
 from api.core.outcomes import Outcome, refusal
-from api.rest import idempotency
 from api.rest.fields import Boolean, List, Nested, SafeString, StrictInteger, Text
 from api.rest.messages import Length, Refusal, Regexp
 from api.rest.parser import flatten
+from api.rest.row_keys import RowKeys
 from api.rest.schemas import ProblemSchema, ResponseSchema, Schema
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def each_once(
     """
     readable = {row.line: row for row in rows if not row.problems}
     outcomes = {row.line: refusal(row.line, *row.problems) for row in rows if row.problems}
-    keys = idempotency.RowKeys(session, {row.line: (row.key, row.content()) for row in readable.values() if row.key})
+    keys = RowKeys(session, {row.line: (row.key, row.content()) for row in readable.values() if row.key})
     outcomes |= keys.settled(dry_run=dry_run)
     fresh = [(line, row.values) for line, row in readable.items() if line not in outcomes and line not in keys.repeated]
     outcomes |= {outcome.line: outcome for outcome in apply(fresh)}

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache, cached_property, partial
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import marshmallow as ma
 from flask import g
-from marshmallow.decorators import POST_LOAD, PRE_LOAD, VALIDATES, VALIDATES_SCHEMA
 
 from api.rest import caller
 from api.rest.fields import (
@@ -28,6 +27,7 @@ from api.rest.fields import (
     Text,
 )
 from api.rest.messages import Message, Range
+from api.rest.reading import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -57,55 +57,6 @@ class Schema(ma.Schema):
     @cached_property
     def _reading(self) -> Reading | None:
         return Reading.of(self)
-
-
-class Reading:
-    """How an object is read in which nothing is wrong: what can be known beforehand is found out once."""
-
-    def __init__(self, schema: Schema, checks: Iterable[Callable[..., None]]) -> None:
-        """Take the fields, and what checks the whole."""
-        named = {field.data_key or name: (field.attribute or name, field) for name, field in schema.load_fields.items()}
-        self._fields = {key: (attribute, field.deserialize) for key, (attribute, field) in named.items()}
-        self._required = {key for key, (_, field) in named.items() if field.required}
-        self._defaults = [
-            (key, attribute, field.load_default)
-            for key, (attribute, field) in named.items()
-            if field.load_default is not ma.missing
-        ]
-        self._checks = tuple(checks)
-
-    @classmethod
-    def of(cls, schema: Schema) -> Self | None:
-        """Prepare to read what a schema describes, unless it has more to say than its fields do, and checks of all."""
-        hooks = schema._hooks  # noqa: SLF001  # marshmallow's table of decorated methods
-        checks = hooks.get(VALIDATES_SCHEMA, [])
-        has_more = any(hooks.get(hook) for hook in (PRE_LOAD, POST_LOAD, VALIDATES))
-        if has_more or schema.unknown != ma.RAISE or any(options["pass_original"] for *_, options in checks):
-            return None
-        return cls(schema, [getattr(schema, name) for name, *_ in checks])
-
-    def read(self, data: dict[str, Any]) -> dict[str, Any]:
-        """Read an object.
-
-        Raises:
-            ValidationError: something is wrong, whatever it is.
-
-        """
-        read = {}
-        for key, value in data.items():
-            found = self._fields.get(key)
-            if found is None:
-                raise ma.ValidationError(key)
-            attribute, deserialize = found
-            read[attribute] = deserialize(value, key, data)
-        if not self._required <= data.keys():
-            raise ma.ValidationError("required")
-        for key, attribute, default in self._defaults:
-            if key not in data:
-                read[attribute] = default() if callable(default) else default
-        for check in self._checks:
-            check(read, partial=None, many=False, unknown=ma.RAISE)
-        return read
 
 
 class Step(NamedTuple):
