@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 from flask import current_app, g, request
@@ -71,8 +72,7 @@ class Handful:
         return self.ends_at - time.monotonic()
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(NamedTuple):
     """Where somebody stands with one limit, after this request."""
 
     name: str
@@ -210,9 +210,9 @@ def network() -> str:
 
 
 def _limit_network() -> None:
-    g.network = network_of(client_address())
+    g.network = network = network_of(client_address())
     if request.path not in QUIET_PATHS:
-        claim("network", current_app.extensions["stockroom"].network_limit, g.network)
+        claim("network", current_app.extensions["stockroom"].network_limit, network)
 
 
 def _tell(response: Response) -> Response:
@@ -221,22 +221,24 @@ def _tell(response: Response) -> Response:
     if g.get("counts_attempts"):
         standings += _route_standings()
     if standings:
-        names = [_policy_name(standing, standings) for standing in standings]
-        response.headers["RateLimit-Policy"] = ", ".join(
-            f'"{name}";q={standing.limit.amount};w={standing.limit.get_expiry()}'
-            for name, standing in zip(names, standings, strict=True)
-        )
+        policy, names = _policies(tuple((standing.name, standing.limit) for standing in standings))
+        response.headers["RateLimit-Policy"] = policy
         response.headers["RateLimit"] = ", ".join(
-            f'"{name}";r={max(0, standing.remaining)};t={min(math.ceil(standing.seconds), standing.limit.get_expiry())}'
-            for name, standing in zip(names, standings, strict=True)
+            [
+                f'"{name}";r={max(0, left)};t={min(math.ceil(seconds), limit.get_expiry())}'
+                for name, (_, limit, left, seconds, _) in zip(names, standings, strict=True)
+            ]
         )
     return response
 
 
-def _policy_name(standing: Standing, among: list[Standing]) -> str:
-    """Tell windows of one limit apart."""
-    alone = sum(other.name == standing.name for other in among) == 1
-    return standing.name if alone else f"{standing.name}-{standing.limit.get_expiry()}"
+@lru_cache(maxsize=256)
+def _policies(limits: tuple[tuple[str, RateLimitItem], ...]) -> tuple[str, list[str]]:
+    """Write limits down, and tell under which names; windows of one limit are told apart."""
+    times = Counter(name for name, _ in limits)
+    names = [name if times[name] == 1 else f"{name}-{limit.get_expiry()}" for name, limit in limits]
+    policies = zip(names, limits, strict=True)
+    return ", ".join(f'"{name}";q={limit.amount};w={limit.get_expiry()}' for name, (_, limit) in policies), names
 
 
 def _route_standings() -> Iterable[Standing]:
