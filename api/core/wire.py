@@ -9,7 +9,6 @@ read by psycopg's adapters, and errors are psycopg's.
 from __future__ import annotations
 
 from collections import OrderedDict
-from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -101,13 +100,14 @@ class Wire:
         self._writer = Transformer(connection)
         self._known: OrderedDict[Statement, tuple[bytes, TransformerOfPsycopg]] = OrderedDict()
         self._numbers = count(1)
+        self._is_broken = False
         self.waiting: list[Task] = []
         """What is sent before anything else, or with it."""
 
     @property
     def is_lost(self) -> bool:
-        """Tell whether there is nobody at the other end any more."""
-        return self.connection.closed
+        """Tell whether there is nobody at the other end any more, or nobody knows what comes from there."""
+        return self._is_broken or self.connection.closed
 
     @property
     def begins(self) -> bool:
@@ -167,18 +167,27 @@ class Wire:
         return self._writer.dump_sequence(task.values, task.statement.formats) if task.values else None
 
     def _exchanged(self, sent: Sequence[tuple[bytes, Sequence[Any] | None]]) -> list[PGresult]:
-        libpq = self._libpq
-        libpq.enter_pipeline_mode()
+        """Send statements in pipeline mode; whatever goes wrong with that itself, the connection is of no use after."""
         try:
-            for name, values in sent:
-                libpq.send_query_prepared(name, values)
-            libpq.pipeline_sync()
-            self._wait(generators.send(libpq))
-            results = [self._wait(generators.fetch_many(libpq))[-1] for _ in sent]
-            self._wait(generators.fetch_many(libpq))  # that of the synchronization
-        finally:
-            with suppress(psycopg.Error):  # what went wrong before says more
-                libpq.exit_pipeline_mode()
+            self._libpq.enter_pipeline_mode()
+            results = self._conversed(sent)
+            self._libpq.exit_pipeline_mode()
+        except BaseException:
+            self._is_broken = True
+            raise
+        return results
+
+    def _conversed(self, sent: Sequence[tuple[bytes, Sequence[Any] | None]]) -> list[PGresult]:
+        libpq = self._libpq
+        for name, values in sent:
+            libpq.send_query_prepared(name, values)
+        libpq.pipeline_sync()
+        self._wait(generators.send(libpq))
+        results = [self._wait(generators.fetch_many(libpq))[-1] for _ in sent]
+        end = self._wait(generators.fetch_many(libpq))
+        if [one.status for one in end] != [ExecStatus.PIPELINE_SYNC]:
+            message = "the server has left behind its answers"
+            raise psycopg.OperationalError(message)
         return results
 
     def _wait[Result](self, generator: PQGen[Result]) -> Result:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -27,10 +28,12 @@ MEDIA_TYPES = {"csv": "text/csv; charset=utf-8; header=present", "ndjson": "appl
 def stream(listing: Listing, schema: ResponseSchema, *, form: str, name: str) -> Response:
     """Answer with all rows of a list as a file: `csv`, or `ndjson` with one object per line.
 
-    Each page is a transaction of its own, so that nothing is held while a slow reader reads.
+    Each page is a transaction of its own, so that nothing is held while a slow reader reads. The first is read at once,
+    so that a database that is away is an error; what fails later ends the file early, without its last chunk.
     """
     chunks = (_as_csv if form == "csv" else _as_ndjson)(listing, schema)
-    response = Response(stream_with_context(chunks), content_type=MEDIA_TYPES[form])
+    content = stream_with_context(chain([next(chunks)], chunks))
+    response = Response(content, content_type=MEDIA_TYPES[form])
     response.headers["Content-Disposition"] = f'attachment; filename="{name}.{form}"'
     return response
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
+import psycopg
 import pytest
+from sqlalchemy.exc import OperationalError
 
+from api.core.paging import Listing
 from api.core.tabular import guarded, unguarded
 from api.rest import export
 from api.stock import service as stock
+from tests.rest.envelope import assert_problem
 
 if TYPE_CHECKING:
     from flask.testing import FlaskClient
@@ -73,6 +77,23 @@ def test_defuses_what_a_spreadsheet_would_run(make: Factory, client: FlaskClient
 
     (row,) = csv.DictReader(io.StringIO(response.text, newline=""))
     assert row["reference"] == f"'{reference}"
+
+
+@pytest.mark.parametrize("form", ["csv", "ndjson"])
+def test_a_database_that_is_away_is_no_file(
+    make: Factory, client: FlaskClient, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    headers = make.headers()
+    monkeypatch.setattr(Listing, "page", _be_away)
+
+    response = client.get(EXPORT, query_string={"format": form}, headers=headers)
+
+    assert_problem(response, 503, "database_unavailable", None)
+
+
+def _be_away(*_: object, **__: object) -> NoReturn:
+    message = "the connection is lost"
+    raise OperationalError("SELECT", None, psycopg.OperationalError(message))
 
 
 @pytest.mark.parametrize("cell", ["=1+1", "+1-2", "-cmd", "@SUM(A1)", "\tx", "\rx"])
