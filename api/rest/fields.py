@@ -204,7 +204,7 @@ class UnitPrice(CodedField, fields.Field[Decimal]):
         return price
 
     def _serialize(self, value: Decimal | None, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
-        return None if value is None else money.render(value, places=_currency_places())
+        return None if value is None else money.render(value, places=currency_places())
 
 
 class Amount(UnitPrice):
@@ -220,7 +220,7 @@ class CurrencyAmount(UnitPrice):
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Decimal:
         amount = super()._deserialize(value, attr, data, **kwargs)
-        places = _currency_places()
+        places = currency_places()
         if amount != round(amount, places):
             raise Refusal("too_many_decimals", f"An amount has at most {places} decimal places in this currency.")
         return amount
@@ -462,5 +462,6 @@ class Metadata(CodedField, fields.Dict):
         return result
 
 
-def _currency_places() -> int:
+def currency_places() -> int:
+    """Tell how many decimal places amounts have in this installation's currency."""
     return int(current_app.extensions["currency"].places)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import marshmallow as ma
 from flask import g
 
+from api.core import money
 from api.rest import caller
 from api.rest.fields import (
     Attributes,
@@ -25,12 +26,15 @@ from api.rest.fields import (
     StrictInteger,
     StrictUUID,
     Text,
+    UnitPrice,
+    currency_places,
 )
 from api.rest.messages import Message, Range
 from api.rest.reading import Reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from decimal import Decimal
 
 
 class Schema(ma.Schema):
@@ -82,17 +86,30 @@ class Plan:
         self._keys = [step.key for step in self._steps]
         names = [step.attribute or "__class__" for step in self._steps]  # the class is overwritten, it keeps the place
         self._read: Callable[[Any], tuple[Any, ...]] = attrgetter(*names) if len(names) > 1 else _reads_few(names)
-        self._wrote = [(step.key, step.write) for step in self._steps if step.write and step.attribute is not None]
+        kept = [(step.key, step.write) for step in self._steps if step.write and step.attribute is not None]
+        self._prices = [key for key, write in kept if write is _price]
+        self._integers = [key for key, write in kept if write is _integer]
+        self._wrote = [(key, write) for key, write in kept if write not in {_price, _integer}]
         self._made = [(step.key, step.write) for step in self._steps if step.write and step.attribute is None]
 
-    def write(self, obj: Any) -> dict[str, Any]:
-        """Write one object or mapping; attributes it lacks are left out, unless they have a default."""
+    def write(self, *objects: Any) -> list[dict[str, Any]]:
+        """Write objects or mappings; attributes that one lacks are left out, unless they have a default."""
+        places = currency_places() if self._prices else 0
+        return [self._write(obj, places) for obj in objects]
+
+    def _write(self, obj: Any, places: int) -> dict[str, Any]:
         if _is_mapping(type(obj)):  # type: ignore[arg-type]  # classes are hashable
             return self._write_parts(obj, obj.get)
         try:
             written = dict(zip(self._keys, self._read(obj), strict=True))
         except AttributeError:
             return self._write_parts(obj, partial(getattr, obj))
+        for key in self._prices:
+            if (price := written[key]) is not None:
+                written[key] = money.render(price, places=places)
+        for key in self._integers:
+            if type(number := written[key]) is not int:
+                written[key] = _integer(number)
         for key, write in self._wrote:
             written[key] = write(written[key])
         for key, write in self._made:
@@ -138,6 +155,8 @@ def _writer(field: ma.fields.Field[Any], attribute: str) -> Callable[[Any], Any]
         return None
     if isinstance(field, StrictInteger):
         return _integer
+    if isinstance(field, UnitPrice):
+        return _price
     if isinstance(field, Nested):
         return partial(_write_nested, field.schema, bool(field.many))
     if isinstance(field, List) and isinstance(field.inner, Nested):
@@ -147,6 +166,10 @@ def _writer(field: ma.fields.Field[Any], attribute: str) -> Callable[[Any], Any]
 
 def _integer(value: Any) -> int | None:
     return None if value is None else int(value)  # PostgreSQL's sums of bigints come as decimals
+
+
+def _price(value: Decimal | None) -> str | None:
+    return None if value is None else money.render(value, places=currency_places())
 
 
 def _write_nested(schema: ma.Schema, many: bool, value: Any) -> Any:  # noqa: FBT001  # the same
@@ -174,8 +197,7 @@ class ResponseSchema(Schema):
             if len(self._plans) >= MOST_PLANS:
                 self._plans.clear()
             plan = self._plans[hidden] = Plan(step for step in self._steps if step.key not in hidden)
-        write = plan.write
-        return [write(row) for row in obj] if many else write(obj)
+        return plan.write(*obj) if many else plan.write(obj)[0]
 
     def _hidden(self) -> frozenset[str]:
         """Name the fields that this caller is not shown."""
