@@ -168,26 +168,19 @@ class Wire:
 
     def _exchanged(self, sent: Sequence[tuple[bytes, Sequence[Any] | None]]) -> list[PGresult]:
         """Send statements in pipeline mode; whatever goes wrong with that itself, the connection is of no use after."""
+        libpq = self._libpq
         try:
-            self._libpq.enter_pipeline_mode()
-            results = self._conversed(sent)
-            self._libpq.exit_pipeline_mode()
+            libpq.enter_pipeline_mode()
+            for name, values in sent:
+                libpq.send_query_prepared(name, values)
+            libpq.pipeline_sync()
+            self._wait(generators.send(libpq))
+            results = [self._wait(generators.fetch_many(libpq))[-1] for _ in sent]
+            self._wait(generators.fetch_many(libpq))
+            libpq.exit_pipeline_mode()  # fails unless the server has come to the end, too
         except BaseException:
             self._is_broken = True
             raise
-        return results
-
-    def _conversed(self, sent: Sequence[tuple[bytes, Sequence[Any] | None]]) -> list[PGresult]:
-        libpq = self._libpq
-        for name, values in sent:
-            libpq.send_query_prepared(name, values)
-        libpq.pipeline_sync()
-        self._wait(generators.send(libpq))
-        results = [self._wait(generators.fetch_many(libpq))[-1] for _ in sent]
-        end = self._wait(generators.fetch_many(libpq))
-        if [one.status for one in end] != [ExecStatus.PIPELINE_SYNC]:
-            message = "the server has left behind its answers"
-            raise psycopg.OperationalError(message)
         return results
 
     def _wait[Result](self, generator: PQGen[Result]) -> Result:

@@ -417,6 +417,36 @@ def terminate(database_url: str, pid: int) -> None:
         other.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
 
 
+def test_a_commit_that_postgresql_wants_again_is_made_with_all_that_came_before(live_app: Flask) -> None:
+    attempts: list[int] = []
+
+    def view() -> None:
+        attempts.append(1)
+        add_item("A")
+
+    with commit_refused_once():
+        response = probe(live_app, view).post(PROBE)
+
+    assert (response.status_code, len(attempts)) == (204, 2)
+    assert stored(live_app) == ["A"]
+
+
+@contextmanager
+def commit_refused_once() -> Iterator[None]:
+    """Answer the first COMMIT as PostgreSQL does when somebody else's change came between."""
+    really_send, refused = Wire.send, list[Wire]()
+
+    def send(wire: Wire, tasks: Sequence[Task]) -> Answer:
+        if tasks[-1] is COMMIT and not refused:
+            refused.append(wire)
+            raise psycopg.errors.SerializationFailure
+        return really_send(wire, tasks)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Wire, "send", send)
+        yield
+
+
 @contextmanager
 def commit_cut_once(database_url: str, *, after_committing: bool) -> Iterator[None]:
     """Cut the connection at the first COMMIT: before it is carried out, or after that but before it is answered."""
